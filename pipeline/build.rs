@@ -1,0 +1,264 @@
+//! Building: the plan's open steps, in order, each a partition of the lake; and the checks of what was built.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::{Int64Type, SchemaRef};
+
+use crate::calendar::{self, Occasions};
+use crate::engine::{Engine, ParquetOut, RowChecks, ScanFile, Sink, Task, TaskTable, Violation, row_text};
+use crate::error::{Error, Result};
+use crate::interrupt::Interrupt;
+use crate::lake::{self, Digest, LakeFile};
+use crate::model::{Body, Check, Model, Table, seed_batch};
+use crate::plan::{Action, Known, Plan, Resolver, partition_key};
+use crate::report::Progress;
+use crate::snapshot::{KeyParts, PartitionId, PartitionRecord, RowCounts};
+use crate::storage::Storage;
+
+/// How many broken rows a violation shows.
+const SAMPLES: usize = 3;
+
+/// Every partition that a run stands on, and what had to be done for it.
+pub struct Built {
+    pub partitions: BTreeMap<String, BTreeMap<PartitionId, PartitionRecord>>,
+    /// Partitions built by this run, in order.
+    pub built: Vec<(String, PartitionId)>,
+    /// Partitions that were to be built only if an input changed, and it didn't.
+    pub unchanged: u64,
+}
+
+/// What building needs besides the plan.
+pub struct Builder<'a> {
+    pub resolver: &'a Resolver<'a>,
+    pub engine: &'a Engine,
+    pub lake: &'a Storage,
+    pub occasions: &'a Occasions,
+    pub interrupt: &'a Interrupt,
+    pub progress: &'a dyn Progress,
+}
+
+impl Builder<'_> {
+    /// Carries out a plan.
+    ///
+    /// # Errors
+    /// Those of the engine and the stores, and [`Error::Interrupted`] between two steps: what was built stays
+    /// in the lake, and the next run finds it there.
+    pub async fn build(&self, plan: &Plan) -> Result<Built> {
+        let mut known = Known::new();
+        let mut done = Built { partitions: BTreeMap::new(), built: vec![], unchanged: 0 };
+        self.progress.begin("build", plan.open().count() as u64);
+        for step in &plan.steps {
+            self.interrupt.check()?;
+            let model = self.model(&step.model)?;
+            let record = match &step.action {
+                Action::Reuse(record) => (**record).clone(),
+                Action::Build(_) | Action::IfChanged(_) => {
+                    self.progress.step(&format!("{} {}", step.model, step.partition));
+                    self.settle(model, step.partition, &known, &mut done).await?
+                }
+            };
+            known.insert((step.model.clone(), step.partition), Some(record.clone()));
+            done.partitions.entry(step.model.clone()).or_default().insert(step.partition, record);
+        }
+        self.progress.end();
+        Ok(done)
+    }
+
+    fn model(&self, name: &str) -> Result<&Model> {
+        self.resolver.ground.catalog.get(name).ok_or_else(|| Error::bug(format!("no model `{name}`")))
+    }
+
+    /// Finds what is already there under the key, or builds it.
+    async fn settle(
+        &self,
+        model: &Model,
+        partition: PartitionId,
+        known: &Known,
+        done: &mut Built,
+    ) -> Result<PartitionRecord> {
+        let parts = self
+            .resolver
+            .key_parts(model, partition, known)?
+            .map_err(|open| Error::bug(format!("{} {partition} is built before {}", model.name, open.join(", "))))?;
+        let key = partition_key(&model.name, &parts);
+        if let Some(record) = self.resolver.find(model, partition, &key).await? {
+            done.unchanged += 1;
+            return Ok(record);
+        }
+        done.built.push((model.name.clone(), partition));
+        let record = self.make(model, partition, known, key, parts).await?;
+        let path = lake::record_path(&record.file.path);
+        self.lake.put(&path, lake::to_json(&record)?).await?;
+        Ok(record)
+    }
+
+    async fn make(
+        &self,
+        model: &Model,
+        partition: PartitionId,
+        known: &Known,
+        key: Digest,
+        parts: KeyParts,
+    ) -> Result<PartitionRecord> {
+        let local = tempfile::NamedTempFile::new_in(self.engine.scratch())?;
+        let create = || {
+            let checks = RowChecks::new(&model.columns, &model.grain)?;
+            ParquetOut::create(local.path(), model.schema(), Some(checks))
+        };
+        let tables = self.tables(model, partition, known)?;
+        let out = match self.batch(model)? {
+            Some(batch) => {
+                let mut out = create()?;
+                out.write(&batch)?;
+                out
+            }
+            None => self.engine.run(&self.task(model, partition, tables.clone())?, create).await?,
+        };
+        let written = out.finish()?;
+        let path = lake::partition_path(&model.name, &partition.to_string(), &key);
+        self.lake.put_file(&path, local.path()).await?;
+        let file =
+            LakeFile { path, digest: written.digest, size_bytes: written.size_bytes, rows: written.rows };
+        let mut violations = written.violations;
+        let this = this_table(model, &file);
+        for check in &model.checks {
+            violations.extend(self.check(model, partition, check, &tables, &this).await?);
+        }
+        let counts = self.counts(model, partition, &tables, &this, file.rows).await?;
+        let checks = model.columns.iter().map(|c| c.checks.len() as u64).sum::<u64>() + model.checks.len() as u64 + 1;
+        Ok(PartitionRecord { key, file, parts, violations, checks, counts })
+    }
+
+    fn batch(&self, model: &Model) -> Result<Option<RecordBatch>> {
+        Ok(match &model.body {
+            Body::Sql(_) => None,
+            Body::Seed(text) => Some(seed_batch(text)?),
+            Body::Calendar => Some(calendar::calendar_batch(&self.resolver.ground.calendar, self.occasions)),
+            Body::CalendarPeriods => Some(calendar::calendar_periods_batch(&self.resolver.ground.calendar)),
+        })
+    }
+
+    fn task(&self, model: &Model, partition: PartitionId, tables: Vec<TaskTable>) -> Result<Task> {
+        let Body::Sql(sql) = &model.body else { return Err(Error::bug("not an SQL model")) };
+        Ok(Task {
+            label: format!("{} ({partition})", model.file),
+            sql: sql.clone(),
+            parameters: self.resolver.ground.parameters(model, partition)?,
+            tables,
+        })
+    }
+
+    fn tables(&self, model: &Model, partition: PartitionId, known: &Known) -> Result<Vec<TaskTable>> {
+        let reads = self.resolver.ground.reads(model, partition)?;
+        reads
+            .into_iter()
+            .map(|reads| match &reads.read.table {
+                Table::Source(name) => match self.resolver.ground.sources.get(name) {
+                    Some(source) => Ok(source.task_table(partition)),
+                    None => Err(Error::config(format!("{}: there is no source `{name}`", model.file))),
+                },
+                Table::Model(name) => {
+                    let files = reads.partitions.iter().filter_map(|p| known.get(&(name.clone(), *p))?.as_ref());
+                    let files = files.map(|record| scan(&record.file)).collect();
+                    Ok(model_table(name, self.model(name)?.schema(), files))
+                }
+            })
+            .collect()
+    }
+
+    /// Runs one SQL check; `None` when it returns no rows.
+    async fn check(
+        &self,
+        model: &Model,
+        partition: PartitionId,
+        check: &Check,
+        tables: &[TaskTable],
+        this: &TaskTable,
+    ) -> Result<Option<Violation>> {
+        let task = Task {
+            label: format!("{} check {} ({partition})", model.file, check.name),
+            sql: check.sql.clone(),
+            parameters: self.resolver.ground.parameters(model, partition)?,
+            tables: tables.iter().filter(|t| t.source || t.name != this.name).cloned().chain([this.clone()]).collect(),
+        };
+        let broken = self.engine.run(&task, || Ok(BrokenRows::default())).await?;
+        let found = Violation { check: check.name.clone(), rows: broken.rows, samples: broken.samples };
+        Ok((found.rows > 0).then_some(found))
+    }
+
+    /// What became of the rows that a staging partition read: law 2, counted apart from the model's own SQL.
+    async fn counts(
+        &self,
+        model: &Model,
+        partition: PartitionId,
+        tables: &[TaskTable],
+        this: &TaskTable,
+        staged: u64,
+    ) -> Result<Option<RowCounts>> {
+        let Some(name) = model.reads.iter().find_map(|r| match &r.table {
+            Table::Source(name) => Some(name),
+            Table::Model(_) => None,
+        }) else {
+            return Ok(None);
+        };
+        let source = self.resolver.ground.sources.get(name).ok_or_else(|| Error::bug("no source"))?;
+        let key = source.home_key();
+        let own = if source.follows_orders() { "where delivered.key in (select order_id from stg_orders)" } else { "" };
+        let sql = format!(
+            "with delivered as (select {key} as key, content_hash, count(*) as copies from source.{name} group by 1, 2), \
+             kept as (select {key} as key, content_hash, count(*) as copies from this group by 1, 2) \
+             select coalesce(sum(delivered.copies), 0) as read, coalesce(sum(kept.copies), 0) as staged, \
+             coalesce(sum(delivered.copies) filter (where kept.copies is null), 0) as superseded \
+             from delivered left join kept on kept.key = delivered.key and kept.content_hash = delivered.content_hash {own}"
+        );
+        let task = Task {
+            label: format!("conservation of {name} ({partition})"),
+            sql,
+            parameters: BTreeMap::new(),
+            tables: tables.iter().cloned().chain([this.clone()]).collect(),
+        };
+        let batches = self.engine.collect(&task).await?;
+        let value = |column: usize| {
+            let number = batches.first().map(|b| b.column(column).as_primitive::<Int64Type>().value(0));
+            number.unwrap_or(0).cast_unsigned()
+        };
+        let (read, kept, superseded) = (value(0), value(1), value(2));
+        if kept != staged {
+            return Err(Error::Check(format!(
+                "{} ({partition}): {staged} rows were staged, {kept} of them are rows of source.{name}; nothing was published",
+                model.file
+            )));
+        }
+        Ok(Some(RowCounts { read, staged, duplicate: read - kept - superseded, superseded }))
+    }
+}
+
+#[derive(Default)]
+struct BrokenRows {
+    rows: u64,
+    samples: Vec<String>,
+}
+
+impl Sink for BrokenRows {
+    fn accept(&mut self, batch: &RecordBatch) -> Result<()> {
+        for row in 0..batch.num_rows().min(SAMPLES.saturating_sub(self.samples.len())) {
+            self.samples.push(row_text(batch, row)?);
+        }
+        self.rows += batch.num_rows() as u64;
+        Ok(())
+    }
+}
+
+fn scan(file: &LakeFile) -> ScanFile {
+    ScanFile { path: file.path.clone(), size_bytes: file.size_bytes, rows: file.rows, delivery: None }
+}
+
+fn model_table(name: &str, schema: SchemaRef, files: Vec<ScanFile>) -> TaskTable {
+    TaskTable { name: name.to_owned(), source: false, schema: Arc::clone(&schema), files, departed: None, arrived: None }
+}
+
+fn this_table(model: &Model, file: &LakeFile) -> TaskTable {
+    model_table("this", model.schema(), vec![scan(file)])
+}

@@ -1,0 +1,441 @@
+//! From the raw tables to the typed config. A value that can't be converted is complained about and something
+//! stands in for it, so that the rest is checked too; with a single complaint no config is returned.
+
+use std::collections::BTreeMap;
+use std::num::NonZero;
+use std::ops::Range;
+use std::path::{Component, Path, PathBuf};
+
+use chrono_tz::{TZ_VARIANTS, Tz};
+use object_store::aws::AmazonS3ConfigKey;
+
+use super::business::{Business, KpiBasis};
+use super::diagnostics::{Complaints, did_you_mean, nearest, one_of};
+use super::file::{
+    Calendar, Delivery, File, Format, Mode, OnRemoved, RawEngine, RawProject, RawSource, RawSources, RawStorage,
+    RejectedShare, Weekday,
+};
+use super::location::{Location, LocationFault, StoreRoot};
+use super::read::Reader;
+use super::values::{ByteSize, Currency, Day, Delimiter, Quote, Span};
+use super::wrappers::{Entries, OneOrMany, Placed, Secret};
+use super::{Config, Csv, Engine, Expression, Mapping, Project, Publish, SkipRule, Source, Storage, StoreOptions};
+use crate::contract::{Contract, SourceName};
+
+/// Below this not even one sort gets anywhere.
+const LEAST_MEMORY: ByteSize = ByteSize::from_mebibytes(16);
+const DEFAULT_MEMORY: ByteSize = ByteSize::from_mebibytes(2048);
+const DEFAULT_KEEP_DAYS: i64 = 30;
+
+/// # Errors
+/// All complaints: the reader's and those of the conversion.
+pub fn config(raw: File, mut reader: Reader) -> Result<Config, Complaints> {
+    let project = project(&mut reader, raw.project);
+    let storage = storage(&mut reader, raw.storage);
+    let engine = engine(&mut reader, &raw.engine);
+    let models = raw.models.path.and_then(|path| local_folder(&mut reader, "path", &path));
+    let sources = sources(&mut reader, raw.sources, &project, &storage);
+    check_basis(&mut reader, &raw.business, &sources);
+    let keep_days = raw.publish.keep_days.map_or(DEFAULT_KEEP_DAYS, |days| days.get());
+    if !reader.complaints.is_empty() {
+        return Err(reader.complaints);
+    }
+    Ok(Config {
+        file: reader.file,
+        folder: reader.folder,
+        project,
+        storage,
+        engine,
+        models,
+        business: raw.business,
+        publish: Publish { keep_days: u32::try_from(keep_days).unwrap_or(u32::MAX) },
+        sources,
+    })
+}
+
+fn project(reader: &mut Reader, raw: Option<Placed<RawProject>>) -> Project {
+    let Some(Placed { value: raw, span }) = raw else {
+        reader.missing("project", None, "add [project] with timezone and currency");
+        return project_of(reader, RawProject::default(), Tz::UTC);
+    };
+    let timezone = match &raw.timezone {
+        Some(name) => timezone(reader, name),
+        None => {
+            reader.missing("project.timezone", Some(span.clone()), "add an IANA name: timezone = \"Europe/London\"");
+            Tz::UTC
+        }
+    };
+    if raw.currency.is_none() {
+        reader.missing("project.currency", Some(span), "add a three-letter code: currency = \"GBP\"");
+    }
+    project_of(reader, raw, timezone)
+}
+
+fn project_of(reader: &Reader, raw: RawProject, timezone: Tz) -> Project {
+    let calendar = raw.calendar.unwrap_or(Calendar::Gregorian);
+    let (week_start, weekend) = match calendar {
+        Calendar::Gregorian => (Weekday::Monday, vec![Weekday::Saturday, Weekday::Sunday]),
+        Calendar::Jalali => (Weekday::Saturday, vec![Weekday::Friday]),
+    };
+    let folder_name = || reader.folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let mut weekend: Vec<_> = raw.weekend.unwrap_or(weekend).into_iter().map(weekday).collect();
+    weekend.sort_by_key(chrono::Weekday::num_days_from_monday);
+    weekend.dedup();
+    Project {
+        name: raw.name.unwrap_or_else(folder_name),
+        timezone,
+        calendar,
+        // XXX is ISO 4217's "no currency", standing in for one that was complained about.
+        currency: raw.currency.unwrap_or_else(Currency::none),
+        week_start: weekday(raw.week_start.unwrap_or(week_start)),
+        weekend,
+        history_starts_on: raw.history_starts_on.map(Day::date),
+    }
+}
+
+const fn weekday(day: Weekday) -> chrono::Weekday {
+    match day {
+        Weekday::Monday => chrono::Weekday::Mon,
+        Weekday::Tuesday => chrono::Weekday::Tue,
+        Weekday::Wednesday => chrono::Weekday::Wed,
+        Weekday::Thursday => chrono::Weekday::Thu,
+        Weekday::Friday => chrono::Weekday::Fri,
+        Weekday::Saturday => chrono::Weekday::Sat,
+        Weekday::Sunday => chrono::Weekday::Sun,
+    }
+}
+
+fn timezone(reader: &mut Reader, name: &Placed<String>) -> Tz {
+    if let Ok(zone) = name.value.parse() {
+        return zone;
+    }
+    let written = reader.written(&name.span);
+    let general = "write an IANA name, such as `Europe/London` or `Asia/Tehran`";
+    let hint = nearest_zone(&written).map_or(general.to_owned(), did_you_mean);
+    reader.complain_with_hint(name.span.clone(), format!("there is no time zone `{written}`"), hint);
+    Tz::UTC
+}
+
+/// By the whole name, or by the city alone.
+fn nearest_zone(written: &str) -> Option<&'static str> {
+    let cities = || TZ_VARIANTS.iter().map(|zone| zone.name().rsplit('/').next().unwrap_or(zone.name()));
+    nearest(written, TZ_VARIANTS.iter().map(|zone| zone.name())).or_else(|| {
+        let city = nearest(written, cities())?;
+        let of_city = |zone: &&Tz| zone.name().strip_suffix(city).is_some_and(|region| region.ends_with('/'));
+        TZ_VARIANTS.iter().find(of_city).map(|zone| zone.name())
+    })
+}
+
+fn storage(reader: &mut Reader, raw: Option<Placed<RawStorage>>) -> Storage {
+    let stand_in = StoreRoot::Local(reader.folder.clone());
+    let Some(Placed { value: raw, span }) = raw else {
+        reader.missing("storage", None, "add [storage] with lake and marts");
+        return storage_of(stand_in.clone(), stand_in, std::env::temp_dir(), StoreOptions::default());
+    };
+    let lake = store_root(reader, "lake", raw.lake.as_ref(), &span);
+    let marts = store_root(reader, "marts", raw.marts.as_ref(), &span);
+    if let (Some(lake), Some(marts), Some(written)) = (&lake, &marts, &raw.marts)
+        && (lake.contains(marts) || marts.contains(lake))
+    {
+        let message = "`marts` and `lake` overlap: one is, or lies in, the other";
+        reader.complain_with_hint(written.span.clone(), message, "give each a folder or prefix of its own");
+    }
+    let scratch = raw.scratch.and_then(|path| local_folder(reader, "scratch", &path));
+    let options = options(reader, raw.options);
+    let scratch = scratch.unwrap_or_else(std::env::temp_dir);
+    storage_of(lake.unwrap_or_else(|| stand_in.clone()), marts.unwrap_or(stand_in), scratch, options)
+}
+
+const fn storage_of(lake: StoreRoot, marts: StoreRoot, scratch: PathBuf, options: StoreOptions) -> Storage {
+    Storage { lake, marts, scratch, options }
+}
+
+fn store_root(
+    reader: &mut Reader,
+    key: &str,
+    path: Option<&Placed<String>>,
+    table: &Range<usize>,
+) -> Option<StoreRoot> {
+    let Some(path) = path else {
+        let hint = format!("add a folder or prefix: {key} = \"./{key}\"");
+        reader.missing(&format!("storage.{key}"), Some(table.clone()), &hint);
+        return None;
+    };
+    let parsed = StoreRoot::parse(&path.value, &reader.folder);
+    parsed.map_err(|fault| complain_location(reader, key, &path.span, &fault)).ok()
+}
+
+fn complain_location(reader: &mut Reader, key: &str, span: &Range<usize>, fault: &LocationFault) {
+    reader.complain_with_hint(span.clone(), format!("`{key}` {}", fault.what), fault.hint);
+}
+
+fn local_folder(reader: &mut Reader, key: &str, path: &Placed<String>) -> Option<PathBuf> {
+    match StoreRoot::parse(&path.value, &reader.folder) {
+        Ok(StoreRoot::Local(folder)) => Some(folder),
+        Ok(StoreRoot::S3 { .. }) => {
+            reader.complain(path.span.clone(), format!("`{key}` must be a local folder"));
+            None
+        }
+        Err(fault) => {
+            complain_location(reader, key, &path.span, &fault);
+            None
+        }
+    }
+}
+
+/// For hints alone; what is allowed is `object_store`'s to say.
+const COMMON_OPTIONS: [&str; 12] = [
+    "aws_access_key_id",
+    "aws_secret_access_key",
+    "aws_session_token",
+    "aws_region",
+    "aws_endpoint",
+    "aws_allow_http",
+    "aws_virtual_hosted_style_request",
+    "aws_skip_signature",
+    "aws_role_arn",
+    "aws_server_side_encryption",
+    "aws_sse_kms_key_id",
+    "timeout",
+];
+
+fn options(reader: &mut Reader, raw: Entries<Secret>) -> StoreOptions {
+    let mut options = BTreeMap::new();
+    for (key, secret) in raw.0 {
+        let name = key.value.to_ascii_lowercase();
+        // The store itself would drop an unknown key without a word.
+        if name.parse::<AmazonS3ConfigKey>().is_err() {
+            let common = || format!("common ones are {}", one_of(COMMON_OPTIONS));
+            let hint = nearest(&name, COMMON_OPTIONS).map_or_else(common, did_you_mean);
+            reader.complain_with_hint(key.span, format!("the store has no option `{}`", key.value), hint);
+        }
+        options.insert(name, secret.value);
+    }
+    StoreOptions(options)
+}
+
+fn engine(reader: &mut Reader, raw: &RawEngine) -> Engine {
+    if let Some(limit) = &raw.memory_limit
+        && limit.value < LEAST_MEMORY
+    {
+        reader.complain(limit.span.clone(), format!("`memory_limit` must be at least {LEAST_MEMORY}"));
+    }
+    let cores = || std::thread::available_parallelism().map_or(1, NonZero::get);
+    Engine {
+        memory_limit: raw.memory_limit.as_ref().map_or(DEFAULT_MEMORY, |limit| limit.value),
+        threads: raw.threads.and_then(|threads| usize::try_from(threads.get()).ok()).unwrap_or_else(cores),
+    }
+}
+
+fn check_basis(reader: &mut Reader, business: &Business, sources: &BTreeMap<SourceName, Source>) {
+    if let Some(basis) = &business.kpi_basis
+        && basis.value == KpiBasis::Interaction
+        && !sources.contains_key(&SourceName::Interactions)
+    {
+        let message = "`kpi_basis` is `interaction`, but there is no [sources.interactions]";
+        reader.complain_with_hint(basis.span.clone(), message, "add that source, or write `order`");
+    }
+}
+
+fn sources(
+    reader: &mut Reader,
+    raw: Option<Placed<RawSources>>,
+    project: &Project,
+    storage: &Storage,
+) -> BTreeMap<SourceName, Source> {
+    let hint = "add [sources.orders] or [sources.order_items] with its location";
+    let Some(Placed { value: raw, span }) = raw else {
+        reader.missing("sources", None, hint);
+        return BTreeMap::new();
+    };
+    if raw.orders.is_none() && raw.order_items.is_none() && !reader.was_dropped("sources.order_items") {
+        reader.missing("sources.orders", Some(span), hint);
+    }
+    let orders_configured = raw.orders.is_some();
+    let tables = [
+        (SourceName::Orders, raw.orders),
+        (SourceName::OrderItems, raw.order_items),
+        (SourceName::Interactions, raw.interactions),
+        (SourceName::Customers, raw.customers),
+    ];
+    let mut sources = BTreeMap::new();
+    for (name, table) in tables {
+        if let Some(table) = table {
+            let contract = Contract::of(name, orders_configured);
+            sources.insert(name, source(reader, contract, table, project, storage));
+        }
+    }
+    sources
+}
+
+fn source(
+    reader: &mut Reader,
+    contract: Contract,
+    table: Placed<RawSource>,
+    project: &Project,
+    storage: &Storage,
+) -> Source {
+    let Placed { value: raw, span } = table;
+    check_csv_keys(reader, &raw);
+    let locations = locations(reader, contract.source, &raw, span, storage);
+    let default_rejected = const { RejectedShare::new(10_000) };
+    Source {
+        name: contract.source,
+        locations,
+        format: raw.format,
+        csv: csv(&raw),
+        timezone: raw.timezone.map_or(project.timezone, |name| timezone(reader, &name)),
+        mode: raw.mode.unwrap_or(Mode::Changes),
+        delivery: raw.delivery.unwrap_or(Delivery::Object),
+        on_removed: raw.on_removed.unwrap_or(OnRemoved::Block),
+        max_rejected: raw.max_rejected.unwrap_or(default_rejected).as_f64(),
+        max_age: raw.max_age.map(Span::duration),
+        options: raw.options.map_or_else(|| storage.options.clone(), |own| options(reader, own)),
+        columns: mappings(reader, &contract, raw.columns),
+        skip: skip_rules(reader, raw.skip),
+        contract,
+    }
+}
+
+fn csv(raw: &RawSource) -> Csv {
+    Csv {
+        delimiter: raw.delimiter.as_ref().map_or(Delimiter::Char(b','), |delimiter| delimiter.value),
+        quote: raw.quote.as_ref().map_or(Quote(Some(b'"')), |quote| quote.value).0,
+        header: raw.header.as_ref().is_none_or(|header| header.value),
+    }
+}
+
+fn check_csv_keys(reader: &mut Reader, raw: &RawSource) {
+    if matches!(raw.format, None | Some(Format::Csv)) {
+        return;
+    }
+    let keys = [
+        ("delimiter", raw.delimiter.as_ref().map(|value| value.span.clone())),
+        ("quote", raw.quote.as_ref().map(|value| value.span.clone())),
+        ("header", raw.header.as_ref().map(|value| value.span.clone())),
+    ];
+    for (key, span) in keys {
+        if let Some(span) = span {
+            reader.complain(span, format!("`{key}` is for CSV alone, and `format` says otherwise"));
+        }
+    }
+}
+
+fn locations(
+    reader: &mut Reader,
+    name: SourceName,
+    raw: &RawSource,
+    table: Range<usize>,
+    storage: &Storage,
+) -> Vec<Location> {
+    let texts = match &raw.location {
+        Some(Placed { value: OneOrMany::One(text), span }) => vec![(text, span)],
+        Some(Placed { value: OneOrMany::Many(list), .. }) => {
+            list.iter().map(|text| (&text.value, &text.span)).collect()
+        }
+        None => {
+            let hint = "add a folder, a file or a glob: location = \"./orders/*.csv\"";
+            reader.missing(&format!("sources.{name}.location"), Some(table), hint);
+            vec![]
+        }
+    };
+    let mut locations = Vec::new();
+    for (text, span) in texts {
+        match Location::parse(text, &reader.folder) {
+            Ok(location) => {
+                check_location(reader, &location, span, raw.format, storage);
+                locations.push(location);
+            }
+            Err(fault) => complain_location(reader, "location", span, &fault),
+        }
+    }
+    locations
+}
+
+fn check_location(
+    reader: &mut Reader,
+    location: &Location,
+    span: &Range<usize>,
+    format: Option<Format>,
+    storage: &Storage,
+) {
+    for (name, output) in [("lake", &storage.lake), ("marts", &storage.marts)] {
+        if output.contains(&location.root) && !is_stand_in(reader, output) {
+            reader.complain(span.clone(), format!("`location` lies in the {name}: a run would read its own results"));
+        } else if location.is_folder() && location.root.contains(output) {
+            let message = format!("`location` holds the {name}: a run would read its own results");
+            reader.complain_with_hint(span.clone(), message, "move one of them, or write a glob");
+        }
+    }
+    if format.is_none() && location.pattern().is_some_and(has_unknown_extension) {
+        let message = "`location` doesn't tell how its objects are written";
+        reader.complain_with_hint(span.clone(), message, "add `format`: csv, ndjson or parquet");
+    }
+}
+
+/// The config's own folder stands in for outputs that were complained about.
+fn is_stand_in(reader: &Reader, output: &StoreRoot) -> bool {
+    output.local_dir() == Some(reader.folder.as_path())
+}
+
+fn has_unknown_extension(pattern: &str) -> bool {
+    let last = Path::new(pattern).components().next_back();
+    let Some(Component::Normal(name)) = last else { return false };
+    let name = name.to_string_lossy();
+    Format::of_path(&name).is_none() && !name.ends_with(['*', ']', '?'])
+}
+
+fn mappings(reader: &mut Reader, contract: &Contract, raw: Entries<String>) -> Vec<Mapping> {
+    let mut mappings = Vec::new();
+    for (key, text) in raw.0 {
+        let Some(column) = contract.column(&key.value) else {
+            complain_column(reader, contract, &key);
+            continue;
+        };
+        if let Some(expression) = expression(reader, text) {
+            mappings.push(Mapping { column: column.name, expression });
+        }
+    }
+    mappings.sort_by_key(|mapping| contract.names().position(|name| name == mapping.column));
+    mappings
+}
+
+fn complain_column(reader: &mut Reader, contract: &Contract, key: &Placed<String>) {
+    let message = format!("the contract of {} has no column `{}`", contract.source, key.value);
+    let beside_orders = contract.source == SourceName::OrderItems && contract.time.is_none();
+    let in_orders = beside_orders && Contract::of(SourceName::Orders, true).column(&key.value).is_some();
+    let hint = match nearest(&key.value, contract.names()) {
+        _ if in_orders => "beside [sources.orders], lines take it from their order".to_owned(),
+        Some(name) => did_you_mean(name),
+        None => format!("it has {}", one_of(contract.names())),
+    };
+    reader.complain_with_hint(key.span.clone(), message, hint);
+}
+
+fn skip_rules(reader: &mut Reader, raw: Entries<String>) -> Vec<SkipRule> {
+    let mut rules = Vec::new();
+    for (key, text) in raw.0 {
+        if !is_rule_name(&key.value) {
+            let message = format!("`{}` cannot name a skip rule", key.value);
+            reader.complain_with_hint(key.span, message, "use lower-case letters, digits and `_`");
+        }
+        if let Some(condition) = expression(reader, text) {
+            rules.push(SkipRule { name: key.value, condition });
+        }
+    }
+    rules
+}
+
+/// The name stands in reports and marts beside the names of built-in rules.
+fn is_rule_name(name: &str) -> bool {
+    let word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    name.chars().all(word) && name.starts_with(|c: char| c.is_ascii_lowercase())
+}
+
+fn expression(reader: &mut Reader, text: Placed<String>) -> Option<Expression> {
+    if text.value.trim().is_empty() {
+        reader.complain_with_hint(text.span, "there is no SQL expression", "write one, or leave the key out");
+        return None;
+    }
+    Some(Expression::new(text.value, reader.place(text.span)))
+}

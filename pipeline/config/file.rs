@@ -1,0 +1,312 @@
+//! The config file as it is written: one type for each table. The JSON Schema is generated from these types,
+//! so a key's name, type, range, default and documentation have this one home.
+
+use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
+use schemars::transform::{Transform, transform_subschemas};
+use serde::{Deserialize, Serialize};
+
+use super::business::Business;
+use super::values::{ByteSize, Currency, Day, Delimiter, Fixed, Quote, Span, Whole};
+use super::wrappers::{Entries, OneOrMany, Placed, Secret};
+
+/// Declares a table of the file: unknown keys are refused, and every key may be absent here, since conversion tells
+/// what is missing.
+macro_rules! table {
+    ($(#[$attribute:meta])* pub struct $name:ident { $($fields:tt)* }) => {
+        #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+        $(#[$attribute])*
+        #[serde(deny_unknown_fields)]
+        #[schemars(inline)]
+        pub struct $name { $($fields)* }
+    };
+}
+
+/// Declares a choice between words, written in lower case.
+macro_rules! choice {
+    ($(#[$attribute:meta])* pub enum $name:ident { $($variants:tt)* }) => {
+        $(#[$attribute])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+        #[serde(rename_all = "lowercase")]
+        #[schemars(inline)]
+        pub enum $name { $($variants)* }
+    };
+}
+
+table! {
+    /// A Bazgasht project: where its logs are, what they mean and where its marts go. `${VAR}` in any string
+    /// is replaced by the environment's variable; `$${` stands for `${`.
+    pub struct File {
+        /// What business this is.
+        #[schemars(with = "RawProject")]
+        pub project: Option<Placed<RawProject>>,
+        /// Where results go.
+        #[schemars(with = "RawStorage")]
+        pub storage: Option<Placed<RawStorage>>,
+        /// What the machine may be used for.
+        #[serde(default)]
+        pub engine: RawEngine,
+        /// Where the SQL models come from.
+        #[serde(default)]
+        pub models: RawModels,
+        /// Thresholds and windows, each with a default.
+        #[serde(default)]
+        pub business: Business,
+        /// What is kept of what was published.
+        #[serde(default)]
+        pub publish: RawPublish,
+        /// Where the logs are: `orders` or `order_items`, and whatever else there is.
+        #[schemars(with = "RawSources")]
+        pub sources: Option<Placed<RawSources>>,
+    }
+}
+
+table! {
+    /// What business this is.
+    pub struct RawProject {
+        /// A name for reports. By default the name of the folder that the config file is in.
+        pub name: Option<String>,
+        /// The business's time zone, an IANA name such as `Europe/London`. It decides which business day
+        /// an order belongs to.
+        #[schemars(with = "String")]
+        pub timezone: Option<Placed<String>>,
+        /// The calendar in which the business closes its books.
+        #[schemars(with = "Option<Calendar>")]
+        pub calendar: Option<Calendar>,
+        /// The one currency of all amounts, a three-letter code. Rows in another one are rejected.
+        #[schemars(with = "Currency")]
+        pub currency: Option<Currency>,
+        /// The first day of the week. By default Monday, with the Jalali calendar Saturday.
+        pub week_start: Option<Weekday>,
+        /// The days on which the business rests. By default Saturday and Sunday, with the Jalali calendar Friday.
+        pub weekend: Option<Vec<Weekday>>,
+        /// The first business day of the history. Rows before it are rejected, and it is where left-censoring
+        /// is counted from. By default 2000-01-01 and the first purchase.
+        pub history_starts_on: Option<Day>,
+    }
+}
+
+choice! {
+    /// A calendar.
+    pub enum Calendar { Gregorian, Jalali }
+}
+
+choice! {
+    /// A day of the week.
+    pub enum Weekday { Monday, Tuesday, Wednesday, Thursday, Friday, Saturday, Sunday }
+}
+
+table! {
+    /// Where results go.
+    pub struct RawStorage {
+        /// Where everything built is kept between runs: a folder (relative to this file), `file://…` or
+        /// `s3://bucket/prefix`.
+        #[schemars(with = "String")]
+        pub lake: Option<Placed<String>>,
+        /// Where the marts are published for BI tools: a folder, `file://…` or `s3://bucket/prefix`.
+        #[schemars(with = "String")]
+        pub marts: Option<Placed<String>>,
+        /// A local folder with room for the largest input object and for spilling. By default the system's
+        /// folder for temporary files.
+        pub scratch: Option<Placed<String>>,
+        /// Options of the object store (`aws_endpoint`, `aws_access_key_id` …), before the environment's
+        /// `AWS_…`. Values are never shown.
+        #[serde(default)]
+        pub options: Entries<Secret>,
+    }
+}
+
+table! {
+    /// What the machine may be used for.
+    pub struct RawEngine {
+        /// Memory for building models, such as `2GiB`; beyond it they spill to disk. By default 2GiB.
+        pub memory_limit: Option<Placed<ByteSize>>,
+        /// How many threads to use. By default one for each core.
+        pub threads: Option<Whole<1, 1024>>,
+    }
+}
+
+table! {
+    /// Where the SQL models come from.
+    pub struct RawModels {
+        /// A folder with models of the project's own, which replace those in the program.
+        pub path: Option<Placed<String>>,
+    }
+}
+
+table! {
+    /// What is kept of what was published.
+    pub struct RawPublish {
+        /// `gc` keeps the snapshots of so many days, to roll back to. By default 30.
+        pub keep_days: Option<Whole<0, 36_500>>,
+    }
+}
+
+table! {
+    /// Where the logs are.
+    #[schemars(extend("anyOf" = [{ "required": ["orders"] }, { "required": ["order_items"] }]))]
+    pub struct RawSources {
+        /// Orders, one row for each version of an order.
+        #[schemars(with = "Option<RawSource>")]
+        pub orders: Option<Placed<RawSource>>,
+        /// Order lines; without `orders`, orders are derived from them.
+        #[schemars(with = "Option<RawSource>")]
+        pub order_items: Option<Placed<RawSource>>,
+        /// What customers did, and what was done for them.
+        #[schemars(with = "Option<RawSource>")]
+        pub interactions: Option<Placed<RawSource>>,
+        /// Profiles of customers and leads.
+        #[schemars(with = "Option<RawSource>")]
+        pub customers: Option<Placed<RawSource>>,
+    }
+}
+
+/// The fraction of a source's rows that may be rejected.
+pub type RejectedShare = Fixed<0, 1_000_000, 6>;
+
+/// A source: where its objects are, how they are written, and how they map onto the contract.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Source")]
+pub struct RawSource {
+    /// A folder, a file or a glob (`./orders/**/*.csv.gz`), local or `s3://…`, or a list of them.
+    #[schemars(with = "OneOrMany")]
+    pub location: Option<Placed<OneOrMany>>,
+    /// How objects are written. By default each object's extension tells.
+    pub format: Option<Format>,
+    /// CSV: what separates fields: one character, `tab`, or `blanks` for any run of spaces and tabs.
+    /// By default a comma.
+    #[schemars(with = "Option<Delimiter>")]
+    pub delimiter: Option<Placed<Delimiter>>,
+    /// CSV: what surrounds a field that holds delimiters, or `none`. By default `"`.
+    #[schemars(with = "Option<Quote>")]
+    pub quote: Option<Placed<Quote>>,
+    /// CSV: whether the first line names the columns; without it they are `column_1`, `column_2` … By default
+    /// true.
+    #[schemars(with = "Option<bool>")]
+    pub header: Option<Placed<bool>>,
+    /// The time zone of timestamps that have no offset. By default the project's.
+    #[schemars(with = "Option<String>")]
+    pub timezone: Option<Placed<String>>,
+    /// Whether each delivery brings what changed, or everything there is. By default `changes`.
+    pub mode: Option<Mode>,
+    /// What one delivery is, for rows that have no identity of their own. By default `object`.
+    pub delivery: Option<Delivery>,
+    /// What to do when an object that was read before is gone. By default `block`.
+    pub on_removed: Option<OnRemoved>,
+    /// A run in which a greater fraction of rows is rejected does not publish. By default 0.01.
+    pub max_rejected: Option<RejectedShare>,
+    /// A warning is given when the newest row is older than this, such as `36h` or `2d`.
+    pub max_age: Option<Span>,
+    /// Options of the object store for this source alone, in the place of `[storage.options]`. Values are never
+    /// shown.
+    pub options: Option<Entries<Secret>>,
+    /// For a column of the contract, the SQL expression over the raw columns that makes it. A raw column that
+    /// already has a contract column's name need not be mapped.
+    #[serde(default)]
+    pub columns: Entries<String>,
+    /// For a rule's name, the SQL condition over the raw columns of rows that are expected and left out.
+    #[serde(default)]
+    pub skip: Entries<String>,
+}
+
+choice! {
+    /// How an object is written. CSV and NDJSON may be compressed with gzip or zstd.
+    pub enum Format { Csv, Ndjson, Parquet }
+}
+
+impl Format {
+    /// The format that a path's extension tells, with or without `.gz` or `.zst`.
+    pub fn of_path(path: &str) -> Option<Self> {
+        let lower = path.to_ascii_lowercase();
+        let plain = [".gz", ".zst"].iter().find_map(|suffix| lower.strip_suffix(suffix));
+        let (_, extension) = plain.unwrap_or(&lower).rsplit_once('.')?;
+        match extension {
+            "csv" => Some(Format::Csv),
+            "ndjson" | "jsonl" | "json" => Some(Format::Ndjson),
+            "parquet" if plain.is_none() => Some(Format::Parquet),
+            _ => None,
+        }
+    }
+}
+
+choice! {
+    /// What a delivery brings.
+    pub enum Mode {
+        /// New and changed rows.
+        Changes,
+        /// All rows; only the newest delivery counts.
+        Snapshot,
+    }
+}
+
+choice! {
+    /// What one delivery is.
+    pub enum Delivery {
+        /// One object.
+        Object,
+        /// All objects of one folder: an export in parts.
+        Folder,
+    }
+}
+
+choice! {
+    /// What to do when an object that was read before is gone.
+    pub enum OnRemoved {
+        /// Stop: an emptied listing must not publish empty marts.
+        Block,
+        /// Rebuild without its rows.
+        Forget,
+        /// Keep its rows.
+        Keep,
+    }
+}
+
+/// The JSON Schema of the config file, for editors; ends in a newline.
+pub fn json_schema() -> String {
+    let settings = SchemaSettings::draft07().with_transform(ForToml);
+    let schema = settings.into_generator().into_root_schema_for::<File>();
+    let mut text = format!("{:#}", schema.as_value());
+    text.push('\n');
+    text
+}
+
+/// TOML has no null: an optional key is absent or has its type. And a description's line breaks are the source's.
+#[derive(Debug, Clone)]
+struct ForToml;
+
+impl Transform for ForToml {
+    fn transform(&mut self, schema: &mut schemars::Schema) {
+        transform_subschemas(self, schema);
+        let Some(object) = schema.as_object_mut() else { return };
+        if let Some(serde_json::Value::String(text)) = object.get_mut("description") {
+            *text = text.replace('\n', " ");
+        }
+        if object.get("default").is_some_and(serde_json::Value::is_null) {
+            object.remove("default");
+        }
+        if let Some(serde_json::Value::Array(types)) = object.get_mut("type") {
+            types.retain(|name| name != "null");
+            if let [only] = types.as_slice() {
+                let only = only.clone();
+                object.insert("type".to_owned(), only);
+            }
+        }
+        if let Some(serde_json::Value::Array(values)) = object.get_mut("enum") {
+            values.retain(|value| !value.is_null());
+        }
+        unwrap_single_choice(object);
+    }
+}
+
+/// `anyOf: [X, null]` is `X`.
+fn unwrap_single_choice(object: &mut serde_json::Map<String, serde_json::Value>) {
+    let Some(serde_json::Value::Array(choices)) = object.get_mut("anyOf") else { return };
+    choices.retain(|choice| choice.get("type").is_none_or(|name| name != "null"));
+    let [serde_json::Value::Object(only)] = choices.as_slice() else { return };
+    let only = only.clone();
+    object.remove("anyOf");
+    for (key, value) in only {
+        object.entry(key).or_insert(value);
+    }
+}

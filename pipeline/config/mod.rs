@@ -1,0 +1,206 @@
+//! `bazgasht.toml`: parsed completely and converted once into typed values.
+//!
+//! `file` has the tables as they are written, `read` gets them out of the text past every mistake, `convert`
+//! makes them into the types below. Past [`Config::load`] nothing about the configuration is checked again, but for
+//! SQL expressions: they are kept with their place, for the one who knows the engine.
+
+mod business;
+mod convert;
+mod diagnostics;
+mod expression;
+mod file;
+mod location;
+mod read;
+mod substitute;
+mod template;
+#[cfg(test)]
+mod tests;
+mod values;
+mod wrappers;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::NaiveDate;
+use chrono_tz::Tz;
+
+use crate::contract::{Contract, SourceName};
+
+pub use business::{Business, Parameter, ParameterType, ParameterValue};
+pub use diagnostics::{Complaint, Complaints, Place, TextFile, did_you_mean, nearest, one_of};
+pub use expression::Expression;
+pub use file::{Calendar, Delivery, Format, Mode, OnRemoved, json_schema};
+pub use location::{Location, StoreRoot};
+pub use template::{FILE_NAME, TEMPLATE};
+pub use values::{ByteSize, Currency, Delimiter};
+pub use wrappers::Secret;
+
+/// Everything that a project says, typed. Cloning copies a few dozen short strings; share it in an `Arc` where that
+/// is too much.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The config file, for complaints that come later.
+    pub file: Arc<TextFile>,
+    /// The config file's folder, absolute.
+    pub folder: PathBuf,
+    pub project: Project,
+    pub storage: Storage,
+    pub engine: Engine,
+    /// A folder with the project's own models, absolute; `None`: those in the program.
+    pub models: Option<PathBuf>,
+    pub business: Business,
+    pub publish: Publish,
+    /// The configured sources; `orders` or `order_items` is among them.
+    pub sources: BTreeMap<SourceName, Source>,
+}
+
+/// What business this is.
+#[derive(Debug, Clone)]
+pub struct Project {
+    pub name: String,
+    pub timezone: Tz,
+    pub calendar: Calendar,
+    pub currency: Currency,
+    pub week_start: chrono::Weekday,
+    pub weekend: Vec<chrono::Weekday>,
+    pub history_starts_on: Option<NaiveDate>,
+}
+
+/// Where results go. Neither lake nor marts lies in the other.
+#[derive(Debug, Clone)]
+pub struct Storage {
+    pub lake: StoreRoot,
+    pub marts: StoreRoot,
+    /// A local folder, absolute; it need not exist.
+    pub scratch: PathBuf,
+    pub options: StoreOptions,
+}
+
+/// What the machine may be used for.
+#[derive(Debug, Clone, Copy)]
+pub struct Engine {
+    pub memory_limit: ByteSize,
+    pub threads: usize,
+}
+
+/// What is kept of what was published.
+#[derive(Debug, Clone, Copy)]
+pub struct Publish {
+    /// `gc` keeps the snapshots of so many days.
+    pub keep_days: u32,
+}
+
+/// One source, with its contract.
+#[derive(Debug, Clone)]
+pub struct Source {
+    pub name: SourceName,
+    pub contract: Contract,
+    /// At least one.
+    pub locations: Vec<Location>,
+    /// `None`: each object's extension tells, by [`Format::of_path`].
+    pub format: Option<Format>,
+    /// How CSV objects are written.
+    pub csv: Csv,
+    /// The zone of timestamps without offset.
+    pub timezone: Tz,
+    pub mode: Mode,
+    pub delivery: Delivery,
+    pub on_removed: OnRemoved,
+    /// A fraction, from 0 to 1.
+    pub max_rejected: f64,
+    pub max_age: Option<Duration>,
+    /// The source's own, or else the storage's.
+    pub options: StoreOptions,
+    /// The mapped contract columns, in the contract's order.
+    pub columns: Vec<Mapping>,
+    /// The skip rules, in the file's order: a row counts under the first that holds.
+    pub skip: Vec<SkipRule>,
+}
+
+/// How a CSV is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Csv {
+    pub delimiter: Delimiter,
+    /// `None`: nothing is quoted.
+    pub quote: Option<u8>,
+    /// Without a header, columns are `column_1`, `column_2` …
+    pub header: bool,
+}
+
+/// How a contract column is made of raw columns.
+#[derive(Debug, Clone)]
+pub struct Mapping {
+    /// A column of the source's contract.
+    pub column: &'static str,
+    pub expression: Expression,
+}
+
+/// Rows that are expected and left out.
+#[derive(Debug, Clone)]
+pub struct SkipRule {
+    /// Lower-case letters, digits and `_`.
+    pub name: String,
+    pub condition: Expression,
+}
+
+/// Options of an object store, by `object_store`'s own keys, in lower case.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StoreOptions(BTreeMap<String, Secret>);
+
+impl StoreOptions {
+    /// The options in plain text, for the store's builder alone.
+    pub fn expose(&self) -> BTreeMap<String, String> {
+        self.0.iter().map(|(key, value)| (key.clone(), value.expose().to_owned())).collect()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl Config {
+    /// Reads the file at `path`, with `${VAR}` from the process's environment.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn load(path: &Path) -> Result<Config, Complaints> {
+        let shown = path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|error| unreadable(&shown, &error))?;
+        let absolute = std::path::absolute(path).map_err(|error| unreadable(&shown, &error))?;
+        let folder = absolute.parent().unwrap_or(Path::new("/"));
+        Config::parse(&shown, folder, &text, &|name| std::env::var(name).ok())
+    }
+
+    /// Reads `text`, which complaints quote as the file `shown`. Relative paths start at `folder`, an absolute one;
+    /// `environment` resolves `${VAR}`.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn parse(
+        shown: &str,
+        folder: &Path,
+        text: &str,
+        environment: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Config, Complaints> {
+        let (raw, reader) = read::read(shown, folder.to_owned(), text, environment)?;
+        convert::config(raw, reader)
+    }
+
+    /// Every `$parameter` that the business settings give to models: the same names and types for every project.
+    pub fn parameters(&self) -> Vec<Parameter> {
+        let interactions = self.sources.contains_key(&SourceName::Interactions);
+        self.business.parameters(self.project.history_starts_on, interactions)
+    }
+}
+
+fn unreadable(shown: &str, error: &std::io::Error) -> Complaints {
+    let complaint = Complaint::new(format!("cannot read {shown}: {error}"));
+    match error.kind() {
+        std::io::ErrorKind::NotFound => {
+            complaint.hint("write one with `bazgasht init`, or name another with `--config`").into()
+        }
+        _ => complaint.into(),
+    }
+}

@@ -1,0 +1,235 @@
+//! The seam to the query engine: a [`Task`] says what to compute from which files; [`Engine::run`] computes it.
+//!
+//! Nothing else in the code holds a session. A distributed engine would take this one function's place.
+
+mod functions;
+mod table;
+mod writer;
+
+pub use functions::register as register_functions;
+pub(crate) use writer::row_text;
+pub use writer::{ParquetOut, RowChecks, Violation, writer_properties};
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use datafusion::catalog::MemorySchemaProvider;
+use datafusion::common::ScalarValue;
+use datafusion::error::DataFusionError;
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::memory_pool::FairSpillPool;
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::prelude::{DataFrame, JoinType, SessionConfig, SessionContext};
+use futures::StreamExt;
+use url::Url;
+
+use crate::error::{Error, Result};
+use crate::storage::Storage;
+use table::LakeTable;
+
+/// The lake's name inside the engine; its paths are the lake's own.
+pub(crate) const LAKE_URL: &str = "lake://lake/";
+
+/// A Parquet file of the lake, as a table scans it.
+#[derive(Debug, Clone)]
+pub struct ScanFile {
+    pub path: String,
+    pub size_bytes: u64,
+    pub rows: u64,
+    /// For extracted files: the rank of the delivery that brought it, larger is newer.
+    pub delivery: Option<i64>,
+}
+
+/// A table that a task may name.
+#[derive(Debug, Clone)]
+pub struct TaskTable {
+    /// `stg_orders`, or for a source's extracted rows its name with `source` set.
+    pub name: String,
+    pub source: bool,
+    /// Of the files; a source's table has the column `delivery` besides.
+    pub schema: SchemaRef,
+    pub files: Vec<ScanFile>,
+    /// Keys to leave out: (the table's key column, a file with one column `key`).
+    pub departed: Option<(String, ScanFile)>,
+    /// Rows to add, in files that carry `delivery` themselves.
+    pub arrived: Option<ScanFile>,
+}
+
+/// One SELECT over named tables with bound parameters.
+#[derive(Debug, Clone)]
+pub struct Task {
+    /// What it computes, for messages.
+    pub label: String,
+    pub sql: String,
+    pub parameters: BTreeMap<String, ScalarValue>,
+    pub tables: Vec<TaskTable>,
+}
+
+/// Where and within which limits tasks run. Cloning is cheap.
+#[derive(Clone)]
+pub struct Engine {
+    runtime: Arc<RuntimeEnv>,
+    threads: usize,
+    scratch: PathBuf,
+}
+
+impl Engine {
+    /// `memory_limit_bytes` bounds what sorts, joins and aggregates hold; past it they spill into `scratch`.
+    pub fn new(lake: &Storage, memory_limit_bytes: usize, threads: usize, scratch: PathBuf) -> Result<Self> {
+        let disk = DiskManagerBuilder::default().with_mode(DiskManagerMode::Directories(vec![scratch.clone()]));
+        let runtime = RuntimeEnvBuilder::new()
+            .with_memory_pool(Arc::new(FairSpillPool::new(memory_limit_bytes)))
+            .with_disk_manager_builder(disk)
+            .build_arc()?;
+        let url = Url::parse(LAKE_URL).map_err(Error::bug)?;
+        runtime.register_object_store(&url, lake.store());
+        Ok(Self { runtime, threads, scratch })
+    }
+
+    /// Where temporary files belong.
+    pub fn scratch(&self) -> &std::path::Path {
+        &self.scratch
+    }
+
+    pub fn threads(&self) -> usize {
+        self.threads
+    }
+
+    /// Runs a task, handing each batch to `sink` in the SELECT's final order.
+    ///
+    /// A hash join holds its build side in memory and cannot spill: on running out, the task is tried once more
+    /// with joins that sort. `sink` is made anew for each try.
+    pub async fn run<S: Sink>(&self, task: &Task, sink: impl Fn() -> Result<S>) -> Result<S> {
+        match self.attempt(task, sink()?, true).await {
+            Err(Attempt::OutOfMemory) => {
+                tracing::info!(task = task.label, "out of memory with hash joins; trying again with sort-merge joins");
+                self.attempt(task, sink()?, false).await.map_err(|e| e.into_error(task))
+            }
+            other => other.map_err(|e| e.into_error(task)),
+        }
+    }
+
+    async fn attempt<S: Sink>(&self, task: &Task, mut sink: S, hash_joins: bool) -> Result<S, Attempt> {
+        let context = self.session(task, hash_joins).await?;
+        let parameters: Vec<(String, ScalarValue)> =
+            task.parameters.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+        let frame = context.sql(&task.sql).await?.with_param_values(parameters)?;
+        let mut stream = frame.execute_stream().await?;
+        while let Some(batch) = stream.next().await {
+            sink.accept(&batch?).map_err(Attempt::Failed)?;
+        }
+        Ok(sink)
+    }
+
+    /// Runs a task and keeps all of its rows: for small results.
+    pub async fn collect(&self, task: &Task) -> Result<Vec<RecordBatch>> {
+        self.run(task, || Ok(Vec::new())).await
+    }
+
+    /// Plans a task without running it: every name, type and function is checked. The result's schema.
+    pub async fn plan(&self, task: &Task) -> Result<SchemaRef> {
+        let planned = async {
+            let context = self.session(task, true).await?;
+            let parameters: Vec<(String, ScalarValue)> =
+                task.parameters.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+            let frame = context.sql(&task.sql).await?.with_param_values(parameters)?;
+            Ok::<_, Attempt>(frame.create_physical_plan().await?.schema())
+        };
+        planned.await.map_err(|e| e.into_error(task))
+    }
+
+    async fn session(&self, task: &Task, hash_joins: bool) -> Result<SessionContext, DataFusionError> {
+        let context = SessionContext::new_with_config_rt(session_config(self.threads, hash_joins), self.runtime.clone());
+        register_functions(&context);
+        let catalog = context.catalog("datafusion").ok_or_else(|| DataFusionError::Internal("no catalog".into()))?;
+        catalog.register_schema("source", Arc::new(MemorySchemaProvider::new()))?;
+        for table in &task.tables {
+            register(&context, table).await?;
+        }
+        Ok(context)
+    }
+}
+
+/// Takes a task's rows, batch by batch.
+pub trait Sink {
+    fn accept(&mut self, batch: &RecordBatch) -> Result<()>;
+}
+
+impl Sink for Vec<RecordBatch> {
+    fn accept(&mut self, batch: &RecordBatch) -> Result<()> {
+        self.push(batch.clone());
+        Ok(())
+    }
+}
+
+enum Attempt {
+    OutOfMemory,
+    Engine(DataFusionError),
+    Failed(Error),
+}
+
+impl From<DataFusionError> for Attempt {
+    fn from(error: DataFusionError) -> Self {
+        match error.find_root() {
+            DataFusionError::ResourcesExhausted(_) => Attempt::OutOfMemory,
+            _ => Attempt::Engine(error),
+        }
+    }
+}
+
+impl Attempt {
+    fn into_error(self, task: &Task) -> Error {
+        match self {
+            Attempt::OutOfMemory => Error::world(
+                format!("{}: out of memory", task.label),
+                "raise [engine] memory_limit, or lower threads",
+            ),
+            Attempt::Engine(e) => Error::from(e).at(&task.label),
+            Attempt::Failed(e) => e.at(&task.label),
+        }
+    }
+}
+
+fn session_config(threads: usize, hash_joins: bool) -> SessionConfig {
+    let mut config = SessionConfig::new().with_target_partitions(threads).with_batch_size(8192);
+    let options = config.options_mut();
+    // Otherwise `amount * 0.57` is a float, and money must not be.
+    options.sql_parser.parse_float_as_decimal = true;
+    // Ungrouped MIN and MAX come out wrong with it now and then (apache/datafusion #24816).
+    options.optimizer.enable_aggregate_dynamic_filter_pushdown = false;
+    options.optimizer.prefer_hash_join = hash_joins;
+    config
+}
+
+async fn register(context: &SessionContext, table: &TaskTable) -> Result<(), DataFusionError> {
+    let name = if table.source { format!("source.{}", table.name) } else { table.name.clone() };
+    let provider = Arc::new(LakeTable::new(table.schema.clone(), table.files.clone(), table.source)?);
+    if table.departed.is_none() && table.arrived.is_none() {
+        context.register_table(name.as_str(), provider)?;
+        return Ok(());
+    }
+    let mut frame = context.read_table(provider)?;
+    if let Some((key, file)) = &table.departed {
+        frame = without_keys(context, frame, key, file)?;
+    }
+    if let Some(file) = &table.arrived {
+        let schema = table::with_delivery(&table.schema);
+        let arrived = LakeTable::new(schema, vec![file.clone()], false)?;
+        frame = frame.union(context.read_table(Arc::new(arrived))?)?;
+    }
+    context.register_table(name.as_str(), frame.into_view())?;
+    Ok(())
+}
+
+fn without_keys(
+    context: &SessionContext,
+    frame: DataFrame,
+    key: &str,
+    file: &ScanFile,
+) -> Result<DataFrame, DataFusionError> {
+    let keys = context.read_table(Arc::new(LakeTable::new(table::key_schema(), vec![file.clone()], false)?))?;
+    frame.join(keys, JoinType::LeftAnti, &[key], &["key"], None)
+}

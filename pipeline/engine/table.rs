@@ -1,0 +1,104 @@
+//! Files of the lake as a table. Their sizes and row counts are known, so nothing is listed or looked up.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use async_trait::async_trait;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::stats::Precision;
+use datafusion::common::{ScalarValue, Statistics, project_schema};
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
+use datafusion::datasource::source::DataSourceExec;
+use datafusion::datasource::table_schema::TableSchema;
+use datafusion::error::Result;
+use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::logical_expr::{Expr, TableType};
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::empty::EmptyExec;
+
+use super::{LAKE_URL, ScanFile};
+
+#[derive(Debug)]
+pub(super) struct LakeTable {
+    schema: TableSchema,
+    files: Vec<ScanFile>,
+}
+
+impl LakeTable {
+    /// `with_delivery`: each file's rows get the rank of the delivery that brought it.
+    pub fn new(schema: SchemaRef, files: Vec<ScanFile>, with_delivery: bool) -> Result<Self> {
+        let virtual_columns = if with_delivery { vec![Arc::new(delivery_field())] } else { vec![] };
+        Ok(Self { schema: TableSchema::builder(viewed(&schema)).with_table_partition_cols(virtual_columns).build(), files })
+    }
+}
+
+fn delivery_field() -> Field {
+    Field::new("delivery", DataType::Int64, true)
+}
+
+/// The schema of a source's table as models see it.
+pub(super) fn with_delivery(schema: &SchemaRef) -> SchemaRef {
+    let fields = schema.fields().iter().cloned().chain([Arc::new(delivery_field())]);
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+}
+
+pub(super) fn key_schema() -> SchemaRef {
+    Arc::new(Schema::new(vec![Field::new("key", DataType::Utf8, true)]))
+}
+
+/// Text as views: comparing and grouping them is what the models do most.
+fn viewed(schema: &SchemaRef) -> SchemaRef {
+    let fields = schema.fields().iter().map(|field| match field.data_type() {
+        DataType::Utf8 => Arc::new(field.as_ref().clone().with_data_type(DataType::Utf8View)),
+        _ => Arc::clone(field),
+    });
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+}
+
+fn partitioned(file: &ScanFile) -> PartitionedFile {
+    let scanned = PartitionedFile::new(file.path.clone(), file.size_bytes);
+    match file.delivery {
+        Some(rank) => scanned.with_partition_values(vec![ScalarValue::Int64(Some(rank))]),
+        None => scanned,
+    }
+}
+
+#[async_trait]
+impl TableProvider for LakeTable {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(self.schema.table_schema())
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    fn statistics(&self) -> Option<Statistics> {
+        let rows: u64 = self.files.iter().map(|f| f.rows).sum();
+        let mut statistics = Statistics::new_unknown(self.schema.table_schema());
+        statistics.num_rows = Precision::Exact(usize::try_from(rows).ok()?);
+        Some(statistics)
+    }
+
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        _filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let files: Vec<PartitionedFile> = self.files.iter().filter(|f| f.rows > 0).map(partitioned).collect();
+        if files.is_empty() {
+            return Ok(Arc::new(EmptyExec::new(project_schema(&self.schema(), projection)?)));
+        }
+        let source = Arc::new(ParquetSource::new(self.schema.clone()));
+        let config = FileScanConfigBuilder::new(ObjectStoreUrl::parse(LAKE_URL)?, source)
+            .with_file_groups(FileGroup::new(files).split_files(state.config().target_partitions()))
+            .with_statistics(self.statistics().unwrap_or_else(|| Statistics::new_unknown(&self.schema())))
+            .with_projection_indices(projection.cloned())?
+            .with_limit(limit)
+            .build();
+        Ok(DataSourceExec::from_data_source(config))
+    }
+}

@@ -1,0 +1,241 @@
+//! Writing one Parquet file so that equal rows are equal bytes, checking every row on its way.
+
+use std::fs::File;
+use std::io::BufWriter;
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions};
+use arrow::compute::{BatchCoalescer, CastOptions, cast, cast_with_options, filter_record_batch};
+use arrow::datatypes::{DataType, Float64Type, SchemaRef};
+use arrow::row::{OwnedRow, RowConverter, SortField};
+use arrow::util::display::FormatOptions;
+use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::properties::WriterProperties;
+
+use super::Sink;
+use crate::error::{Error, Result};
+use crate::lake::{Digest, HashingWriter};
+use crate::model::{Column, ColumnCheck};
+
+/// Rows of a batch as it reaches the Parquet writer. Page cuts follow batches, so this is part of the format.
+const BATCH_ROWS: usize = 8192;
+/// Rows of a row group: small enough that a reader's filter on the leading columns skips most of a file.
+const ROW_GROUP_ROWS: usize = 131_072;
+/// How many broken rows a message shows.
+const SAMPLES: usize = 3;
+
+/// Settings that every Parquet file of ours is written with.
+pub fn writer_properties() -> Result<WriterProperties> {
+    Ok(WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(3)?))
+        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+        .set_created_by("bazgasht".to_owned())
+        .build())
+}
+
+/// A row-level check that rows broke.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Violation {
+    pub check: String,
+    pub rows: u64,
+    /// A few of the broken rows, as text.
+    pub samples: Vec<String>,
+}
+
+/// What is checked of each row: column rules, and the grain's uniqueness among neighbours.
+pub struct RowChecks {
+    columns: Vec<Column>,
+    grain: Vec<usize>,
+    converter: Option<RowConverter>,
+    last: Option<OwnedRow>,
+    violations: Vec<Violation>,
+}
+
+impl RowChecks {
+    /// `grain` are names of `columns`; rows must arrive sorted by them.
+    pub fn new(columns: &[Column], grain: &[String]) -> Result<Self> {
+        let grain: Vec<usize> =
+            grain.iter().filter_map(|key| columns.iter().position(|c| &c.name == key)).collect();
+        let fields = grain.iter().map(|&i| SortField::new(columns[i].data_type.clone())).collect();
+        let converter = if grain.is_empty() { None } else { Some(RowConverter::new(fields)?) };
+        Ok(Self { columns: columns.to_vec(), grain, converter, last: None, violations: vec![] })
+    }
+
+    fn check(&mut self, batch: &RecordBatch) -> Result<()> {
+        for index in 0..self.columns.len() {
+            for check in self.columns[index].checks.clone() {
+                if let Some(broken) = broken_rows(batch.column(index), &check)? {
+                    self.report(&format!("{} {}", self.columns[index].name.clone(), check.name()), batch, &broken)?;
+                }
+            }
+        }
+        self.check_grain(batch)
+    }
+
+    fn check_grain(&mut self, batch: &RecordBatch) -> Result<()> {
+        let Some(converter) = &self.converter else { return Ok(()) };
+        let keys: Vec<ArrayRef> = self.grain.iter().map(|&i| Arc::clone(batch.column(i))).collect();
+        let rows = converter.convert_columns(&keys)?;
+        let repeats: Vec<bool> = (0..rows.num_rows())
+            .map(|i| {
+                if i == 0 { self.last.as_ref().is_some_and(|last| last.row() == rows.row(0)) } else { rows.row(i) == rows.row(i - 1) }
+            })
+            .collect();
+        if rows.num_rows() > 0 {
+            self.last = Some(rows.row(rows.num_rows() - 1).owned());
+        }
+        if repeats.contains(&true) {
+            self.report("grain is unique", batch, &BooleanArray::from(repeats))?;
+        }
+        Ok(())
+    }
+
+    fn report(&mut self, check: &str, batch: &RecordBatch, broken: &BooleanArray) -> Result<()> {
+        let rows = filter_record_batch(batch, broken)?;
+        let slot = match self.violations.iter().position(|v| v.check == check) {
+            Some(slot) => slot,
+            None => {
+                self.violations.push(Violation { check: check.to_owned(), rows: 0, samples: vec![] });
+                self.violations.len() - 1
+            }
+        };
+        let violation = &mut self.violations[slot];
+        violation.rows += rows.num_rows() as u64;
+        for row in 0..rows.num_rows().min(SAMPLES.saturating_sub(violation.samples.len())) {
+            violation.samples.push(row_text(&rows, row)?);
+        }
+        Ok(())
+    }
+}
+
+/// One row as `a=1, b=x`, its first few columns.
+pub(crate) fn row_text(batch: &RecordBatch, row: usize) -> Result<String> {
+    let options = FormatOptions::default().with_null("NULL");
+    let mut parts = Vec::new();
+    for (field, column) in batch.schema().fields().iter().zip(batch.columns()).take(8) {
+        let formatter = arrow::util::display::ArrayFormatter::try_new(column, &options)?;
+        parts.push(format!("{}={}", field.name(), formatter.value(row)));
+    }
+    Ok(parts.join(", "))
+}
+
+/// Which rows break a check, or `None` when none does.
+fn broken_rows(array: &ArrayRef, check: &ColumnCheck) -> Result<Option<BooleanArray>> {
+    if *check == ColumnCheck::NotNull {
+        let broken = arrow::compute::is_null(array)?;
+        return Ok((array.null_count() > 0).then_some(broken));
+    }
+    let broken: BooleanArray = match check {
+        ColumnCheck::OneOf(allowed) => {
+            let texts = cast(array, &DataType::Utf8)?;
+            texts.as_string::<i32>().iter().map(|v| Some(v.is_some_and(|v| !allowed.iter().any(|a| a == v)))).collect()
+        }
+        _ => {
+            let numbers = cast(array, &DataType::Float64)?;
+            let outside = |v: f64| match check {
+                ColumnCheck::Positive => v.is_nan() || v <= 0.0,
+                ColumnCheck::NonNegative => v.is_nan() || v < 0.0,
+                _ => !(0.0..=1.0).contains(&v),
+            };
+            numbers.as_primitive::<Float64Type>().iter().map(|v| Some(v.is_some_and(outside))).collect()
+        }
+    };
+    Ok((broken.true_count() > 0).then_some(broken))
+}
+
+/// A Parquet file being written: rows are cast to the declared schema, checked, and cut into equal batches.
+pub struct ParquetOut {
+    schema: SchemaRef,
+    checks: Option<RowChecks>,
+    coalescer: BatchCoalescer,
+    writer: ArrowWriter<HashingWriter<BufWriter<File>>>,
+    rows: u64,
+}
+
+/// A finished file.
+pub struct Written {
+    pub digest: Digest,
+    pub size_bytes: u64,
+    pub rows: u64,
+    pub violations: Vec<Violation>,
+}
+
+impl ParquetOut {
+    pub fn create(path: &Path, schema: SchemaRef, checks: Option<RowChecks>) -> Result<Self> {
+        let file = HashingWriter::new(BufWriter::with_capacity(1 << 20, File::create(path)?));
+        let writer = ArrowWriter::try_new(file, schema.clone(), Some(writer_properties()?))?;
+        let coalescer = BatchCoalescer::new(schema.clone(), BATCH_ROWS);
+        Ok(Self { schema, checks, coalescer, writer, rows: 0 })
+    }
+
+    /// Bytes that the writer holds for the row group in progress.
+    pub fn buffered_bytes(&self) -> usize {
+        self.writer.in_progress_size() + self.coalescer.size()
+    }
+
+    /// Ends the row group in progress, to give its memory back.
+    pub fn flush(&mut self) -> Result<()> {
+        Ok(self.writer.flush()?)
+    }
+
+    pub fn write(&mut self, batch: &RecordBatch) -> Result<()> {
+        let batch = conform(batch, &self.schema)?;
+        if let Some(checks) = &mut self.checks {
+            checks.check(&batch)?;
+        }
+        self.rows += batch.num_rows() as u64;
+        self.coalescer.push_batch(batch)?;
+        while let Some(full) = self.coalescer.next_completed_batch() {
+            self.writer.write(&full)?;
+        }
+        Ok(())
+    }
+
+    pub fn finish(mut self) -> Result<Written> {
+        self.coalescer.finish_buffered_batch()?;
+        while let Some(rest) = self.coalescer.next_completed_batch() {
+            self.writer.write(&rest)?;
+        }
+        let hashing = self.writer.into_inner()?;
+        let (buffered, digest, size_bytes) = hashing.finish();
+        buffered.into_inner().map_err(|e| Error::world("local disk", e.error()))?;
+        let violations = self.checks.map(|c| c.violations).unwrap_or_default();
+        Ok(Written { digest, size_bytes, rows: self.rows, violations })
+    }
+}
+
+impl Sink for ParquetOut {
+    fn accept(&mut self, batch: &RecordBatch) -> Result<()> {
+        self.write(batch)
+    }
+}
+
+/// Casts a batch to the declared columns, by position; a value that doesn't fit is an error that names its column.
+fn conform(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
+    if batch.num_columns() != schema.fields().len() {
+        return Err(Error::config(format!(
+            "the SELECT yields {} columns, [columns] declares {}",
+            batch.num_columns(),
+            schema.fields().len()
+        )));
+    }
+    let options = CastOptions { safe: false, format_options: FormatOptions::default() };
+    let given = batch.schema();
+    let columns = batch.columns().iter().zip(given.fields()).zip(schema.fields());
+    let arrays = columns.map(|((array, given), declared)| {
+        if given.name() != declared.name() {
+            return Err(Error::config(format!(
+                "the SELECT yields `{}` where [columns] declares `{}`",
+                given.name(),
+                declared.name()
+            )));
+        }
+        cast_with_options(array, declared.data_type(), &options)
+            .map_err(|e| Error::config(format!("column `{}`: {e}", declared.name())))
+    });
+    let arrays = arrays.collect::<Result<Vec<_>>>()?;
+    let rows = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    Ok(RecordBatch::try_new_with_options(schema.clone(), arrays, &rows)?)
+}

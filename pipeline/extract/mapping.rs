@@ -1,0 +1,261 @@
+//! The user's SQL expressions over raw columns: compiled once, bound to what each file has.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, BooleanArray, RecordBatch};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::common::{DFSchema, ScalarValue};
+use datafusion::config::Dialect;
+use datafusion::logical_expr::{Expr, ExprSchemable, Volatility, lit};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::prelude::{SessionConfig, SessionContext};
+use datafusion::sql::sqlparser::ast::{Expr as SqlExpr, visit_expressions};
+
+use crate::contract::{ColumnType, Contract};
+use crate::decode::{Format, LINE_COLUMN};
+use crate::engine::register_functions;
+use crate::error::{Error, Result};
+
+/// A source's mapping, as written: which raw columns it names is known, their types are not yet.
+pub struct Mapping {
+    context: SessionContext,
+    /// Contract column → expression; columns without one take the raw column of their own name.
+    columns: BTreeMap<String, String>,
+    /// Rule → condition, in the config's order.
+    skip: Vec<(String, String)>,
+    raw_columns: BTreeSet<String>,
+    contract_columns: Vec<&'static str>,
+}
+
+/// The raw columns of a batch.
+pub struct RawShape {
+    schema: SchemaRef,
+    /// NDJSON has every wanted column in every batch, so an absent one can't be told from an empty one.
+    names_are_certain: bool,
+}
+
+impl RawShape {
+    pub fn of(format: &Format, batch: &RecordBatch) -> Self {
+        Self { schema: batch.schema(), names_are_certain: *format != Format::Ndjson }
+    }
+}
+
+/// Expressions bound to the columns and types of a file.
+pub struct Bound {
+    schema: SchemaRef,
+    pub columns: Vec<Arc<dyn PhysicalExpr>>,
+    pub skip: Vec<(String, Arc<dyn PhysicalExpr>)>,
+    /// Raw columns that the mapping names and the file lacks.
+    pub absent: Vec<String>,
+}
+
+impl Bound {
+    pub fn fits(&self, batch: &RecordBatch) -> bool {
+        self.schema.fields() == batch.schema().fields()
+    }
+}
+
+/// What is wrong with one expression of the config, by the key it stands under.
+pub struct ExpressionFault {
+    pub key: String,
+    pub message: String,
+}
+
+impl Mapping {
+    /// Parses every expression; all faults are returned together.
+    pub fn new(
+        contract: &Contract,
+        columns: Vec<(String, String)>,
+        skip: Vec<(String, String)>,
+    ) -> Result<Self, Vec<ExpressionFault>> {
+        let mut config = SessionConfig::new();
+        config.options_mut().sql_parser.parse_float_as_decimal = true;
+        let context = SessionContext::new_with_config(config);
+        register_functions(&context);
+        let mut raw_columns = BTreeSet::new();
+        let mut faults = Vec::new();
+        for (key, sql) in columns.iter().chain(&skip) {
+            match check(&context, sql) {
+                Ok(names) => raw_columns.extend(names),
+                Err(e) => faults.push(ExpressionFault { key: key.clone(), message: e.to_string() }),
+            }
+        }
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        let columns: BTreeMap<String, String> = columns.into_iter().collect();
+        let contract_columns: Vec<&'static str> = contract.names().collect();
+        let unmapped = contract_columns.iter().filter(|name| !columns.contains_key(**name));
+        raw_columns.extend(unmapped.map(|name| (*name).to_owned()));
+        Ok(Self { context, columns, skip, raw_columns, contract_columns })
+    }
+
+    /// The raw columns that a decoder is asked for.
+    pub fn wanted(&self) -> Vec<String> {
+        self.raw_columns.iter().cloned().collect()
+    }
+
+    pub fn fingerprint(&self) -> String {
+        format!("{:?} {:?}", self.columns, self.skip)
+    }
+
+    /// Binds the expressions to a file's columns.
+    ///
+    /// # Errors
+    /// A required column that the file has no raw column for, and expressions of a type that the contract
+    /// cannot take: the whole source is wrong, not a row of it.
+    pub fn bind(&self, contract: &Contract, shape: &RawShape, found: &[String]) -> Result<Bound> {
+        let present: BTreeSet<&str> = shape.schema.fields().iter().map(|f| f.name().as_str()).collect();
+        let absent: Vec<String> =
+            self.raw_columns.iter().filter(|n| !present.contains(n.as_str()) && *n != LINE_COLUMN).cloned().collect();
+        let fields = shape.schema.fields().iter().cloned();
+        let nulls = absent.iter().map(|name| Arc::new(Field::new(name, DataType::Utf8, true)));
+        let full: SchemaRef = Arc::new(Schema::new(fields.chain(nulls).collect::<Vec<_>>()));
+        let df_schema = DFSchema::try_from(full)?;
+        let columns = contract.columns.iter().map(|column| {
+            let expr = self.expression(column.name, &df_schema)?;
+            let missing = missing_names(&expr, &absent);
+            if column.required && !missing.is_empty() && shape.names_are_certain {
+                return Err(missing_column(contract, column.name, &missing, found));
+            }
+            let expr = nulled(expr, &absent)?;
+            accept_type(column.name, column.kind, &expr.get_type(&df_schema)?)?;
+            Ok(self.context.create_physical_expr(expr, &df_schema)?)
+        });
+        let columns = columns.collect::<Result<Vec<_>>>()?;
+        let skip = self.skip.iter().map(|(rule, sql)| {
+            let expr = nulled(self.context.parse_sql_expr(sql, &df_schema)?, &absent)?;
+            if expr.get_type(&df_schema)? != DataType::Boolean {
+                return Err(Error::config(format!("skip.{rule}: `{sql}` is not a condition (true or false)")));
+            }
+            Ok((rule.clone(), self.context.create_physical_expr(expr, &df_schema)?))
+        });
+        let skip = skip.collect::<Result<Vec<_>>>()?;
+        let mapped_absent = absent.into_iter().filter(|name| !self.contract_columns.contains(&name.as_str()));
+        Ok(Bound { schema: shape.schema.clone(), columns, skip, absent: mapped_absent.collect() })
+    }
+
+    fn expression(&self, column: &str, schema: &DFSchema) -> Result<Expr> {
+        match self.columns.get(column) {
+            Some(sql) => self.context.parse_sql_expr(sql, schema).map_err(|e| Error::from(e).at(format!("columns.{column}"))),
+            None => Ok(datafusion::prelude::ident(column)),
+        }
+    }
+}
+
+/// Parses one expression, refuses what isn't an immutable scalar, and returns the raw columns that it names.
+fn check(context: &SessionContext, sql: &str) -> Result<BTreeSet<String>> {
+    let state = context.state();
+    let parsed = state.sql_to_expr(sql, &Dialect::Generic)?;
+    let mut names = BTreeSet::new();
+    let found = visit_expressions(&parsed, |expr: &SqlExpr| match expr {
+        SqlExpr::Identifier(name) => {
+            let folded = if name.quote_style.is_some() { name.value.clone() } else { name.value.to_lowercase() };
+            names.insert(folded);
+            ControlFlow::Continue(())
+        }
+        SqlExpr::CompoundIdentifier(_) => ControlFlow::Break("a column with a dot in its name is written in double quotes"),
+        SqlExpr::Subquery(_) | SqlExpr::Exists { .. } | SqlExpr::InSubquery { .. } => {
+            ControlFlow::Break("a mapping may not contain a query")
+        }
+        _ => ControlFlow::Continue(()),
+    });
+    if let ControlFlow::Break(message) = found {
+        return Err(Error::config(message));
+    }
+    let fields = names.iter().map(|name| Field::new(name, DataType::Utf8, true)).collect::<Vec<_>>();
+    let schema = DFSchema::try_from(Schema::new(fields))?;
+    refuse_mutable(&context.parse_sql_expr(sql, &schema)?)?;
+    Ok(names)
+}
+
+fn refuse_mutable(expr: &Expr) -> Result<()> {
+    let mut refused = None;
+    expr.apply(|node| {
+        refused = match node {
+            Expr::ScalarFunction(f) if f.func.signature().volatility != Volatility::Immutable => {
+                Some(format!("`{}` gives another value at another time; a mapping may not use it", f.name()))
+            }
+            Expr::AggregateFunction(_) | Expr::WindowFunction(_) => {
+                Some("a mapping sees one row at a time: no aggregates, no windows".to_owned())
+            }
+            Expr::Placeholder(_) => Some("a mapping has no parameters".to_owned()),
+            _ => None,
+        };
+        Ok(if refused.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    })?;
+    refused.map_or(Ok(()), |message| Err(Error::config(message)))
+}
+
+fn missing_names(expr: &Expr, absent: &[String]) -> Vec<String> {
+    let columns = expr.column_refs();
+    absent.iter().filter(|name| columns.iter().any(|c| &&c.name == name)).cloned().collect()
+}
+
+/// Columns that a file doesn't have are NULL in it.
+fn nulled(expr: Expr, absent: &[String]) -> Result<Expr> {
+    let replaced = expr.transform(|node| match &node {
+        Expr::Column(column) if absent.contains(&column.name) => {
+            Ok(datafusion::common::tree_node::Transformed::yes(lit(ScalarValue::Utf8(None))))
+        }
+        _ => Ok(datafusion::common::tree_node::Transformed::no(node)),
+    })?;
+    Ok(replaced.data)
+}
+
+fn missing_column(contract: &Contract, column: &str, missing: &[String], found: &[String]) -> Error {
+    let nearest = found.iter().min_by_key(|f| strsim::damerau_levenshtein(&f.to_lowercase(), &missing[0].to_lowercase()));
+    let hint = nearest.map_or(String::new(), |n| format!("; did you mean \"{n}\"?"));
+    Error::config(format!(
+        "source {}: the required column `{column}` needs the raw column \"{}\", which the file doesn't have{hint}\n  \
+         it has: {}\n  hint: map it under [sources.{}.columns], as {column} = '\"raw name\"'",
+        contract.source,
+        missing.join("\", \""),
+        found.join(", "),
+        contract.source
+    ))
+}
+
+/// Types that could only be guessed at are the mapping's to say, once for all rows.
+fn accept_type(column: &str, kind: ColumnType, given: &DataType) -> Result<()> {
+    let whole = given.is_integer();
+    if kind == ColumnType::Timestamp && (whole || given.is_floating()) {
+        return Err(Error::config(format!(
+            "columns.{column}: a number is no time; say what it counts: epoch_seconds(…), epoch_millis(…) or epoch_micros(…)"
+        )));
+    }
+    if matches!(given, DataType::List(_) | DataType::Struct(_) | DataType::Map(..) | DataType::LargeList(_)) {
+        return Err(Error::config(format!("columns.{column}: a nested value ({given}) cannot become {}", kind.as_str())));
+    }
+    Ok(())
+}
+
+/// Evaluates an expression over a batch. A row that fails doesn't take the others down: the batch is halved
+/// until the row stands alone. Returns the values, NULL where evaluation failed, and those failures.
+pub fn evaluate(expr: &Arc<dyn PhysicalExpr>, batch: &RecordBatch) -> Result<(ArrayRef, Vec<(usize, String)>)> {
+    let whole = expr.evaluate(batch).and_then(|value| value.into_array(batch.num_rows()));
+    match whole {
+        Ok(array) => Ok((array, vec![])),
+        Err(e) if batch.num_rows() <= 1 => {
+            let data_type = expr.data_type(&batch.schema())?;
+            let null = arrow::array::new_null_array(&data_type, batch.num_rows());
+            Ok((null, vec![(0, e.strip_backtrace())]))
+        }
+        Err(_) => {
+            let half = batch.num_rows() / 2;
+            let (first, mut failures) = evaluate(expr, &batch.slice(0, half))?;
+            let (second, later) = evaluate(expr, &batch.slice(half, batch.num_rows() - half))?;
+            failures.extend(later.into_iter().map(|(row, message)| (row + half, message)));
+            Ok((arrow::compute::concat(&[&first, &second])?, failures))
+        }
+    }
+}
+
+/// Which rows a condition holds for; NULL counts as no.
+pub fn holds(condition: &ArrayRef) -> BooleanArray {
+    use arrow::array::AsArray;
+    condition.as_boolean().iter().map(|v| Some(v == Some(true))).collect()
+}

@@ -1,0 +1,202 @@
+//! Extraction: each object with unknown content is decoded once into typed, immutable Parquet, split by business
+//! month, with its rejects and its keys beside it.
+//!
+//! Invariant: what is written depends on the object's content and on how it is decoded, on nothing else. Not on
+//! its path, its time or what else there is: so a file that is copied or moved changes nothing.
+
+mod convert;
+mod mapping;
+mod output;
+mod rules;
+
+pub use mapping::{Mapping, RawShape};
+pub use output::{put_batch, put_bytes};
+pub use rules::{RULES, Rule};
+
+use std::io::Read;
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use chrono::NaiveDate;
+use futures::TryStreamExt;
+use object_store::ObjectMeta;
+use tokio_util::io::{StreamReader, SyncIoBridge};
+
+use crate::calendar::{BusinessCalendar, BusinessZone};
+use crate::contract::{ColumnType, Contract};
+use crate::decode::{self, DecodeError, Decoder, Format, HashingReader};
+use crate::error::{Error, Result};
+use crate::lake::{self, Digest, KeyHasher};
+use crate::snapshot::ExtractRecord;
+use crate::storage::Storage;
+use output::Output;
+
+/// How a source's objects are decoded.
+pub struct Decoding {
+    pub contract: Contract,
+    /// What the config says; `None` reads it off each object's name.
+    pub format: Option<Format>,
+    /// How a CSV is written whose format its name tells.
+    pub csv: decode::CsvOptions,
+    pub mapping: Mapping,
+    /// Of timestamps without an offset.
+    pub source_zone: BusinessZone,
+    /// The project's: which day and month a row belongs to.
+    pub zone: BusinessZone,
+    pub calendar: BusinessCalendar,
+    pub currency: String,
+    pub history_starts_on: Option<NaiveDate>,
+}
+
+impl Decoding {
+    /// A hash over everything here that has a say in what a content becomes.
+    fn fingerprint(&self, format: &Format) -> Digest {
+        let mut hasher = KeyHasher::new("decoding");
+        hasher
+            .part("engine", lake::ENGINE)
+            .part("source", self.contract.source.as_str())
+            .part("columns", &self.contract.names().collect::<Vec<_>>().join(","))
+            .part("format", &format!("{format:?}"))
+            .part("mapping", &self.mapping.fingerprint())
+            .part("source zone", self.source_zone.name())
+            .part("zone", self.zone.name())
+            .part("calendar", self.calendar.kind.as_str())
+            .part("currency", &self.currency)
+            .part("history", &format!("{:?}", self.history_starts_on));
+        hasher.finish()
+    }
+
+    /// The format of an object, from the config or its name.
+    pub fn format_of(&self, path: &str) -> Result<Format> {
+        self.format.clone().or_else(|| format_of_name(path, &self.csv)).ok_or_else(|| {
+            Error::config(format!("{path}: the name doesn't tell the format; set `format` for this source"))
+        })
+    }
+
+    /// A name for "this version of this object, decoded like this": what an interrupted run has already
+    /// extracted is found again by it, without reading the object.
+    pub fn sighting(&self, path: &str, size_bytes: u64, version: &str) -> Result<Digest> {
+        let mut hasher = KeyHasher::new("sighting");
+        hasher
+            .part("decoding", self.fingerprint(&self.format_of(path)?).as_str())
+            .part("path", path)
+            .part("size", &size_bytes.to_string())
+            .part("version", version);
+        Ok(hasher.finish())
+    }
+}
+
+fn format_of_name(path: &str, csv: &decode::CsvOptions) -> Option<Format> {
+    let name = path.to_ascii_lowercase();
+    let name = name.trim_end_matches(".gz").trim_end_matches(".zst").trim_end_matches(".zstd");
+    match name.rsplit_once('.')?.1 {
+        "csv" => Some(Format::Csv(csv.clone())),
+        "ndjson" | "jsonl" | "json" => Some(Format::Ndjson),
+        "parquet" => Some(Format::Parquet),
+        _ => None,
+    }
+}
+
+/// The columns of a source's extracted rows: the contract's, then those that extraction adds.
+pub fn schema(contract: &Contract) -> SchemaRef {
+    let mut fields: Vec<Field> =
+        contract.columns.iter().map(|c| Field::new(c.name, data_type(c.kind), true)).collect();
+    if contract.time.is_some() {
+        fields.push(Field::new("day", DataType::Date32, true));
+        fields.push(Field::new("hour", DataType::Int32, true));
+    }
+    fields.push(Field::new("line", DataType::Int64, true));
+    fields.push(Field::new("content_hash", DataType::Int64, true));
+    Arc::new(Schema::new(fields))
+}
+
+/// The Arrow type of a contract's type.
+pub fn data_type(kind: ColumnType) -> DataType {
+    match kind {
+        ColumnType::Text | ColumnType::Id => DataType::Utf8,
+        ColumnType::Money | ColumnType::Quantity => DataType::Decimal128(18, 4),
+        ColumnType::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+        ColumnType::Date => DataType::Date32,
+        ColumnType::Int => DataType::Int64,
+        ColumnType::Bool => DataType::Boolean,
+    }
+}
+
+/// Extracts one object into the lake, unless its content is there already.
+///
+/// # Errors
+/// Errors of the stores, and [`Error::Config`] for a required column that the object doesn't have.
+/// Broken content is no error: it is rejected, with its line and rule, and counted.
+pub async fn extract(
+    raw: &Storage,
+    meta: &ObjectMeta,
+    lake: &Storage,
+    decoding: &Arc<Decoding>,
+    scratch: &std::path::Path,
+) -> Result<ExtractRecord> {
+    let source = decoding.contract.source.as_str();
+    let opened = raw.get_pinned(meta).await?;
+    let stream = Box::pin(opened.into_stream().map_err(std::io::Error::other));
+    let bridge = SyncIoBridge::new(StreamReader::new(stream));
+    let path = meta.location.to_string();
+    let dir = tempfile::tempdir_in(scratch)?;
+    let (decoding, folder) = (Arc::clone(decoding), dir.path().to_owned());
+    let (key, output) = tokio::task::spawn_blocking(move || decode_into(bridge, &path, &decoding, &folder))
+        .await
+        .map_err(Error::bug)?
+        .map_err(|e| e.at(format!("{}/{}", raw.location(), meta.location)))?;
+    let record_path = format!("{}/extract.json", lake::extract_dir(source, &key));
+    if let Some(known) = lake::read_json(lake, &record_path).await? {
+        return Ok(known);
+    }
+    let record = output.upload(lake, source, key).await?;
+    lake.put(&record_path, lake::to_json(&record)?).await?;
+    Ok(record)
+}
+
+/// Decodes and maps one object's content into local files. Returns the key of its content with them.
+fn decode_into(
+    input: impl Read + Send,
+    path: &str,
+    decoding: &Decoding,
+    dir: &std::path::Path,
+) -> Result<(Digest, Output)> {
+    let format = decoding.format_of(path)?;
+    let mut input = HashingReader::new(input);
+    let mut output = Output::new(dir, decoding);
+    let wanted = decoding.mapping.wanted();
+    match decode::open(&format, Box::new(&mut input), &wanted, path, decode::BATCH_ROWS) {
+        Ok(mut decoder) => decode_rows(decoder.as_mut(), decoding, &format, &mut output)?,
+        Err(DecodeError::Unreadable { detail, .. }) => output.reject_file(&detail)?,
+        Err(e) => return Err(decode_error(&e)),
+    }
+    let hash = input.finish().map_err(|e| Error::world("reading", e))?;
+    let mut hasher = KeyHasher::new("extract");
+    hasher
+        .part("content", &hash.hash.to_hex())
+        .part("size", &hash.size_bytes.to_string())
+        .part("decoding", decoding.fingerprint(&format).as_str());
+    Ok((hasher.finish(), output))
+}
+
+fn decode_rows(decoder: &mut dyn Decoder, decoding: &Decoding, format: &Format, output: &mut Output) -> Result<()> {
+    let mut bound = None;
+    while let Some(batch) = decoder.next_batch().map_err(|e| decode_error(&e))? {
+        let shape = RawShape::of(format, &batch.columns);
+        if bound.as_ref().is_none_or(|b: &mapping::Bound| !b.fits(&batch.columns)) {
+            bound = Some(decoding.mapping.bind(&decoding.contract, &shape, decoder.columns_found())?);
+        }
+        if let Some(bound) = &bound {
+            rules::process(&batch, bound, decoding, output)?;
+        }
+    }
+    Ok(())
+}
+
+fn decode_error(error: &DecodeError) -> Error {
+    match error {
+        DecodeError::Input(cause) => Error::world("reading", cause),
+        DecodeError::Options(message) => Error::config(message),
+        other => Error::bug(format!("{other:?}")),
+    }
+}

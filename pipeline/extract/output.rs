@@ -1,0 +1,259 @@
+//! What one object's content becomes: typed rows by month, their key hashes, rejects and counts.
+//! First in local files, then, when the content's key is known, in the lake.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray, BooleanArray, Int64Array, RecordBatch, StringArray};
+use arrow::compute::filter_record_batch;
+use arrow::datatypes::{DataType, Date32Type, Field, Schema, SchemaRef};
+use arrow::row::{RowConverter, SortField};
+use parquet::arrow::ArrowWriter;
+use twox_hash::XxHash3_64;
+
+use super::{Decoding, schema};
+use crate::calendar::{BusinessCalendar, Month};
+use crate::contract::SourceName;
+use crate::engine::{ParquetOut, writer_properties};
+use crate::error::{Error, Result};
+use crate::homes::{encode_keys, hash_key};
+use crate::lake::{self, Digest, LakeFile};
+use crate::snapshot::{ExtractRecord, PartitionId};
+use crate::storage::Storage;
+
+/// An export of many years writes many months at once; past so many bytes the fullest one is written out.
+const BUFFERED_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Rejects are handed to their file in batches of so many.
+const REJECTS_PER_BATCH: usize = 1024;
+
+struct MonthOut {
+    path: PathBuf,
+    out: ParquetOut,
+    keys: Vec<u64>,
+}
+
+/// The local files of one object in the making.
+pub(super) struct Output {
+    dir: PathBuf,
+    schema: SchemaRef,
+    calendar: BusinessCalendar,
+    key_column: usize,
+    /// Undated lines keep a hash per row, so that rows whose order is nowhere can be counted.
+    key_per_row: bool,
+    day_column: Option<usize>,
+    converter: Option<RowConverter>,
+    months: BTreeMap<PartitionId, MonthOut>,
+    known_days: BTreeMap<i32, Month>,
+    rejects: Vec<(i64, &'static str, String)>,
+    rejects_out: Option<(PathBuf, ParquetOut)>,
+    read: u64,
+    skipped: BTreeMap<String, u64>,
+    rejected: BTreeMap<String, u64>,
+    warnings: BTreeMap<String, u64>,
+}
+
+fn rejects_schema() -> SchemaRef {
+    Arc::new(Schema::new(vec![
+        Field::new("line", DataType::Int64, true),
+        Field::new("rule", DataType::Utf8, true),
+        Field::new("raw", DataType::Utf8, true),
+    ]))
+}
+
+impl Output {
+    pub fn new(dir: &Path, decoding: &Decoding) -> Self {
+        let contract = &decoding.contract;
+        let schema = schema(contract);
+        Self {
+            dir: dir.to_owned(),
+            calendar: decoding.calendar,
+            key_column: schema.index_of(contract.key[0]).unwrap_or_default(),
+            key_per_row: contract.source == SourceName::OrderItems && contract.time.is_none(),
+            day_column: schema.index_of("day").ok(),
+            schema,
+            converter: None,
+            months: BTreeMap::new(),
+            known_days: BTreeMap::new(),
+            rejects: vec![],
+            rejects_out: None,
+            read: 0,
+            skipped: BTreeMap::new(),
+            rejected: BTreeMap::new(),
+            warnings: BTreeMap::new(),
+        }
+    }
+
+    pub fn read(&mut self, rows: u64) {
+        self.read += rows;
+    }
+
+    pub fn skip(&mut self, rule: &str, rows: u64) {
+        *self.skipped.entry(rule.to_owned()).or_default() += rows;
+    }
+
+    pub fn warn(&mut self, what: &str, rows: u64) {
+        if rows > 0 {
+            *self.warnings.entry(what.to_owned()).or_default() += rows;
+        }
+    }
+
+    pub fn reject(&mut self, line: u64, rule: &'static str, raw: &str) -> Result<()> {
+        *self.rejected.entry(rule.to_owned()).or_default() += 1;
+        self.rejects.push((line.cast_signed(), rule, raw.to_owned()));
+        if self.rejects.len() >= REJECTS_PER_BATCH { self.write_rejects() } else { Ok(()) }
+    }
+
+    /// The object as a whole can't be decoded: one row, unreadable.
+    pub fn reject_file(&mut self, detail: &str) -> Result<()> {
+        self.read(1);
+        self.reject(1, "unreadable_file", detail)
+    }
+
+    fn write_rejects(&mut self) -> Result<()> {
+        if self.rejects_out.is_none() {
+            let path = self.dir.join("rejected.parquet");
+            let out = ParquetOut::create(&path, rejects_schema(), None)?;
+            self.rejects_out = Some((path, out));
+        }
+        let rejects = std::mem::take(&mut self.rejects);
+        let lines: Int64Array = rejects.iter().map(|r| r.0).collect();
+        let rules: StringArray = rejects.iter().map(|r| Some(r.1)).collect();
+        let raws: StringArray = rejects.iter().map(|r| Some(r.2.as_str())).collect();
+        let batch = RecordBatch::try_new(rejects_schema(), vec![Arc::new(lines), Arc::new(rules), Arc::new(raws)])?;
+        match &mut self.rejects_out {
+            Some((_, out)) => out.write(&batch),
+            None => Ok(()),
+        }
+    }
+
+    /// A hash of each row's contract columns: rows with equal hashes are the same row delivered twice.
+    pub fn content_hashes(&mut self, columns: &[arrow::array::ArrayRef]) -> Result<Int64Array> {
+        let converter = match &self.converter {
+            Some(converter) => converter,
+            None => {
+                let fields = columns.iter().map(|c| SortField::new(c.data_type().clone())).collect();
+                self.converter.insert(RowConverter::new(fields)?)
+            }
+        };
+        let rows = converter.convert_columns(columns)?;
+        Ok(rows.iter().map(|row| XxHash3_64::oneshot(row.as_ref()).cast_signed()).collect())
+    }
+
+    /// Takes good rows, each into its month's file.
+    pub fn accept(&mut self, batch: &RecordBatch) -> Result<()> {
+        let Some(day_column) = self.day_column else { return self.write(PartitionId::Whole, batch) };
+        let months: Vec<Month> = {
+            let days = batch.column(day_column).as_primitive::<Date32Type>().clone();
+            days.values().iter().map(|day| self.month_of(*day)).collect()
+        };
+        let mut distinct: Vec<Month> = months.clone();
+        distinct.sort_unstable();
+        distinct.dedup();
+        if let [only] = distinct[..] {
+            return self.write(PartitionId::Month(only), batch);
+        }
+        for month in distinct {
+            let chosen: BooleanArray = months.iter().map(|m| Some(*m == month)).collect();
+            self.write(PartitionId::Month(month), &filter_record_batch(batch, &chosen)?)?;
+        }
+        Ok(())
+    }
+
+    fn month_of(&mut self, day: i32) -> Month {
+        let calendar = self.calendar;
+        *self.known_days.entry(day).or_insert_with(|| {
+            calendar.month_of(Date32Type::to_naive_date_opt(day).unwrap_or_default())
+        })
+    }
+
+    fn write(&mut self, partition: PartitionId, batch: &RecordBatch) -> Result<()> {
+        if batch.num_rows() == 0 {
+            return Ok(());
+        }
+        if !self.months.contains_key(&partition) {
+            let path = self.dir.join(format!("{partition}.parquet"));
+            let out = ParquetOut::create(&path, self.schema.clone(), None)?;
+            self.months.insert(partition, MonthOut { path, out, keys: vec![] });
+        }
+        let month = self.months.get_mut(&partition).ok_or_else(|| Error::bug("month vanished"))?;
+        let keys = batch.column(self.key_column).as_string::<i32>();
+        month.keys.extend(keys.iter().flatten().map(hash_key));
+        month.out.write(batch)?;
+        let buffered: usize = self.months.values().map(|m| m.out.buffered_bytes()).sum();
+        if buffered > BUFFERED_BYTES_MAX
+            && let Some(fullest) = self.months.values_mut().max_by_key(|m| m.out.buffered_bytes())
+        {
+            fullest.out.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Moves everything into the lake under its key; returns the record that says so.
+    pub async fn upload(mut self, lake: &Storage, source: &str, key: Digest) -> Result<ExtractRecord> {
+        if !self.rejects.is_empty() {
+            self.write_rejects()?;
+        }
+        let dir = lake::extract_dir(source, &key);
+        let (mut rows, mut keys) = (BTreeMap::new(), BTreeMap::new());
+        for (partition, month) in std::mem::take(&mut self.months) {
+            let written = month.out.finish()?;
+            let path = format!("{dir}/{partition}.parquet");
+            lake.put_file(&path, &month.path).await?;
+            rows.insert(
+                partition,
+                LakeFile { path, digest: written.digest, size_bytes: written.size_bytes, rows: written.rows },
+            );
+            keys.insert(partition, self.upload_keys(lake, &format!("{dir}/{partition}.keys"), month.keys).await?);
+        }
+        let rejects = match self.rejects_out.take() {
+            Some((local, out)) => Some(upload_rejects(lake, lake::rejected_path(source, &key), &local, out).await?),
+            None => None,
+        };
+        Ok(ExtractRecord {
+            key,
+            read: self.read,
+            skipped: self.skipped,
+            rejected: self.rejected,
+            rows,
+            keys,
+            rejects,
+            warnings: self.warnings,
+        })
+    }
+
+    async fn upload_keys(&self, lake: &Storage, path: &str, mut hashes: Vec<u64>) -> Result<LakeFile> {
+        hashes.sort_unstable();
+        if !self.key_per_row {
+            hashes.dedup();
+        }
+        let bytes = encode_keys(&hashes);
+        let (digest, size_bytes) = (Digest::of(&bytes), bytes.len() as u64);
+        lake.put(path, bytes).await?;
+        Ok(LakeFile { path: path.to_owned(), digest, size_bytes, rows: hashes.len() as u64 })
+    }
+}
+
+async fn upload_rejects(lake: &Storage, path: String, local: &Path, out: ParquetOut) -> Result<LakeFile> {
+    let written = out.finish()?;
+    lake.put_file(&path, local).await?;
+    Ok(LakeFile { path, digest: written.digest, size_bytes: written.size_bytes, rows: written.rows })
+}
+
+/// Stores bytes under their digest in a folder of the lake.
+pub async fn put_bytes(lake: &Storage, dir: &str, extension: &str, bytes: Vec<u8>, rows: u64) -> Result<LakeFile> {
+    let digest = Digest::of(&bytes);
+    let path = format!("{dir}/{digest}.{extension}");
+    let size_bytes = bytes.len() as u64;
+    lake.put(&path, bytes).await?;
+    Ok(LakeFile { path, digest, size_bytes, rows })
+}
+
+/// Stores a small table under its digest in a folder of the lake.
+pub async fn put_batch(lake: &Storage, dir: &str, batch: &RecordBatch) -> Result<LakeFile> {
+    let mut bytes = Vec::new();
+    let mut writer = ArrowWriter::try_new(&mut bytes, batch.schema(), Some(writer_properties()?))?;
+    writer.write(batch)?;
+    writer.close()?;
+    put_bytes(lake, dir, "parquet", bytes, batch.num_rows() as u64).await
+}

@@ -1,0 +1,119 @@
+//! One key, one row, in one month: where keys belong that occur in the files of several months.
+//!
+//! Extraction leaves the sorted hashes of each object's keys. Planning probes only the new objects' hashes
+//! against the others, reads the few rows whose keys are contested, and moves all rows of such a key into the
+//! month of its winning version. The outcome is a pure function of the source's objects: an incremental night
+//! and a full rebuild agree to the byte.
+
+mod index;
+mod rows;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::error::Result;
+use crate::extract::put_bytes;
+use crate::lake::Digest;
+use crate::snapshot::{ExtractRecord, Homes, PartitionId, SourceState};
+use crate::sources::Source;
+use crate::storage::Storage;
+
+pub use index::{encode_keys, hash_key};
+
+/// What changed between two states of a source.
+struct Change<'a> {
+    fresh: Vec<&'a ExtractRecord>,
+    old: Vec<&'a ExtractRecord>,
+    /// Nothing to build on: an object went away, or there was nothing before.
+    anew: bool,
+}
+
+impl<'a> Change<'a> {
+    fn between(prior: Option<&SourceState>, now: &'a SourceState) -> Self {
+        let removed = prior.is_some_and(|p| p.extracts.keys().any(|key| !now.extracts.contains_key(key)));
+        match prior.filter(|_| !removed) {
+            None => Self { fresh: now.extracts.values().collect(), old: vec![], anew: true },
+            Some(prior) => {
+                let (old, fresh) = now.extracts.values().partition(|e| prior.extracts.contains_key(&e.key));
+                Self { fresh, old, anew: false }
+            }
+        }
+    }
+}
+
+/// Settles the homes of a source whose rows have a business day of their own.
+///
+/// `prior` is the state that the last snapshot knew; `source.state` has the objects and extracts of now.
+pub async fn settle(lake: &Storage, source: &Source, prior: Option<&SourceState>) -> Result<Homes> {
+    if let Some(prior) = prior.filter(|p| p.objects == source.state.objects) {
+        return Ok(prior.homes.clone());
+    }
+    let change = Change::between(prior, &source.state);
+    let before = prior.filter(|_| !change.anew).and_then(|p| p.homes.contested.as_ref());
+    let mut contested = match before {
+        Some(file) => rows::read(lake, file).await?,
+        None => vec![],
+    };
+    let known: BTreeSet<u64> = contested.iter().map(|row| hash_key(&row.key)).collect();
+    let hits = index::shared_keys(lake, &change.fresh, &change.old).await?;
+    let wanted: BTreeSet<u64> = known.iter().chain(hits.keys()).copied().collect();
+    if wanted.is_empty() {
+        return Ok(Homes::default());
+    }
+    for extract in &change.fresh {
+        contested.extend(rows::find(lake, source, extract, &wanted).await?);
+    }
+    let newly: BTreeSet<u64> = hits.keys().filter(|hash| !known.contains(hash)).copied().collect();
+    let holders: BTreeSet<&Digest> = newly.iter().flat_map(|hash| &hits[hash]).collect();
+    for extract in change.old.iter().filter(|e| holders.contains(&e.key)) {
+        contested.extend(rows::find(lake, source, extract, &newly).await?);
+    }
+    rows::keep_contested(&mut contested);
+    rows::resolve(lake, source, contested).await
+}
+
+/// Finds the months of the orders whose lines have no day of their own.
+///
+/// `orders` and `lines` are the sources as they are now; the priors, as the last snapshot knew them.
+pub async fn follow_orders(
+    lake: &Storage,
+    lines: &Source,
+    orders: &Source,
+    prior_lines: Option<&SourceState>,
+    prior_orders: Option<&SourceState>,
+) -> Result<Homes> {
+    let mut new_lines = Change::between(prior_lines, &lines.state);
+    let mut new_orders = Change::between(prior_orders, &orders.state);
+    let anew = new_lines.anew || new_orders.anew;
+    if anew {
+        new_lines = Change::between(None, &lines.state);
+        new_orders = Change::between(None, &orders.state);
+    }
+    let mut homes = prior_lines.filter(|_| !anew).map(|p| p.homes.clone()).unwrap_or_default();
+    let all_orders: Vec<&ExtractRecord> = orders.state.extracts.values().collect();
+    for (extract, file) in std::mem::take(&mut homes.orphans) {
+        let left = index::without(lake, index::read_keys(lake, &file).await?, &new_orders.fresh).await?;
+        put_orphans(lake, lines, &mut homes, extract, &left).await?;
+    }
+    merge(&mut homes.touched, index::followers(lake, &new_orders.fresh, &new_lines.old).await?);
+    let followed = index::follow(lake, &new_lines.fresh, &all_orders).await?;
+    merge(&mut homes.touched, followed.months);
+    for (extract, hashes) in followed.orphans {
+        put_orphans(lake, lines, &mut homes, extract, &hashes).await?;
+    }
+    Ok(homes)
+}
+
+async fn put_orphans(lake: &Storage, lines: &Source, homes: &mut Homes, extract: Digest, hashes: &[u64]) -> Result<()> {
+    if !hashes.is_empty() {
+        let dir = format!("homes/{}", lines.contract.source);
+        let file = put_bytes(lake, &dir, "keys", encode_keys(hashes), hashes.len() as u64).await?;
+        homes.orphans.insert(extract, file);
+    }
+    Ok(())
+}
+
+fn merge(into: &mut BTreeMap<Digest, BTreeSet<PartitionId>>, found: BTreeMap<Digest, BTreeSet<PartitionId>>) {
+    for (extract, months) in found {
+        into.entry(extract).or_default().extend(months);
+    }
+}

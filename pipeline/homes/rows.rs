@@ -1,0 +1,263 @@
+//! The rows of contested keys: which version wins, and into which month they move.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, Date32Array, Int64Array, RecordBatch, StringArray,
+};
+use arrow::compute::{concat_batches, filter_record_batch};
+use arrow::datatypes::{DataType, Date32Type, Field, Int64Type, Schema, SchemaRef, TimestampMicrosecondType};
+use bytes::Bytes;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+
+use super::hash_key;
+use crate::contract::SourceName;
+use crate::error::{Error, Result};
+use crate::extract::put_batch;
+use crate::lake::{Digest, LakeFile};
+use crate::snapshot::{ExtractRecord, Homes, PartitionId};
+use crate::sources::Source;
+use crate::storage::Storage;
+
+/// One row of a contested key, as much of it as decides where the key lives.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Row {
+    pub key: String,
+    extract: Digest,
+    partition: PartitionId,
+    line: i64,
+    updated_at: Option<i64>,
+    /// Days since 1970.
+    day: i32,
+    /// Identifies the row within its key, for order lines.
+    line_no: Option<String>,
+}
+
+fn schema() -> SchemaRef {
+    let field = |name, data_type| Field::new(name, data_type, true);
+    Arc::new(Schema::new(vec![
+        field("key", DataType::Utf8),
+        field("extract", DataType::Utf8),
+        field("partition", DataType::Utf8),
+        field("line", DataType::Int64),
+        field("updated_at", DataType::Int64),
+        field("day", DataType::Date32),
+        field("line_no", DataType::Utf8),
+    ]))
+}
+
+/// Rows as the last snapshot left them.
+pub(super) async fn read(lake: &Storage, file: &LakeFile) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    for batch in reader(lake.require(&file.path).await?, None)? {
+        let batch = batch?;
+        let text = |i: usize| batch.column(i).as_string::<i32>().clone();
+        let (keys, extracts, partitions, line_nos) = (text(0), text(1), text(2), text(6));
+        let lines = batch.column(3).as_primitive::<Int64Type>();
+        let versions = batch.column(4).as_primitive::<Int64Type>();
+        let days = batch.column(5).as_primitive::<Date32Type>();
+        for i in 0..batch.num_rows() {
+            rows.push(Row {
+                key: keys.value(i).to_owned(),
+                extract: serde_json::from_value(extracts.value(i).into()).map_err(Error::bug)?,
+                partition: partitions.value(i).parse().map_err(Error::bug)?,
+                line: lines.value(i),
+                updated_at: versions.is_valid(i).then(|| versions.value(i)),
+                day: days.value(i),
+                line_no: line_nos.is_valid(i).then(|| line_nos.value(i).to_owned()),
+            });
+        }
+    }
+    Ok(rows)
+}
+
+fn to_batch(rows: &[Row]) -> Result<RecordBatch> {
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(StringArray::from_iter_values(rows.iter().map(|r| &r.key))),
+        Arc::new(StringArray::from_iter_values(rows.iter().map(|r| r.extract.as_str()))),
+        Arc::new(StringArray::from_iter_values(rows.iter().map(|r| r.partition.to_string()))),
+        Arc::new(Int64Array::from_iter_values(rows.iter().map(|r| r.line))),
+        Arc::new(rows.iter().map(|r| r.updated_at).collect::<Int64Array>()),
+        Arc::new(Date32Array::from_iter_values(rows.iter().map(|r| r.day))),
+        Arc::new(rows.iter().map(|r| r.line_no.clone()).collect::<StringArray>()),
+    ];
+    Ok(RecordBatch::try_new(schema(), columns)?)
+}
+
+/// Finds the rows of an extract whose keys' hashes are wanted.
+pub(super) async fn find(
+    lake: &Storage,
+    source: &Source,
+    extract: &ExtractRecord,
+    wanted: &BTreeSet<u64>,
+) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    for (partition, file) in &extract.rows {
+        let bytes = lake.require(&file.path).await?;
+        let needed = [source.home_key(), "line", "updated_at", "day", "line_no"];
+        for batch in reader(bytes, Some(&needed))? {
+            collect(&batch?, source.home_key(), wanted, &extract.key, *partition, &mut rows)?;
+        }
+    }
+    Ok(rows)
+}
+
+fn collect(
+    batch: &RecordBatch,
+    key: &str,
+    wanted: &BTreeSet<u64>,
+    extract: &Digest,
+    partition: PartitionId,
+    rows: &mut Vec<Row>,
+) -> Result<()> {
+    let column = |name: &str| batch.column_by_name(name);
+    let require = |name: &str| column(name).ok_or_else(|| Error::bug(format!("extracted rows lack `{name}`")));
+    let keys = require(key)?.as_string::<i32>();
+    let lines = require("line")?.as_primitive::<Int64Type>();
+    let days = require("day")?.as_primitive::<Date32Type>();
+    let versions = column("updated_at").map(|c| c.as_primitive::<TimestampMicrosecondType>());
+    let line_nos = column("line_no").map(|c| c.as_string::<i32>());
+    for i in (0..batch.num_rows()).filter(|&i| wanted.contains(&hash_key(keys.value(i)))) {
+        rows.push(Row {
+            key: keys.value(i).to_owned(),
+            extract: extract.clone(),
+            partition,
+            line: lines.value(i),
+            updated_at: versions.filter(|v| v.is_valid(i)).map(|v| v.value(i)),
+            day: days.value(i),
+            line_no: line_nos.filter(|n| n.is_valid(i)).map(|n| n.value(i).to_owned()),
+        });
+    }
+    Ok(())
+}
+
+/// Sorts the rows and drops keys that lie in one month after all (their hash met another key's).
+pub(super) fn keep_contested(rows: &mut Vec<Row>) {
+    rows.sort();
+    rows.dedup();
+    let mut months: BTreeMap<String, BTreeSet<PartitionId>> = BTreeMap::new();
+    for row in rows.iter() {
+        months.entry(row.key.clone()).or_default().insert(row.partition);
+    }
+    rows.retain(|row| months[&row.key].len() > 1);
+}
+
+/// Decides each key's home and writes what leaves and what arrives, month by month.
+pub(super) async fn resolve(lake: &Storage, source: &Source, rows: Vec<Row>) -> Result<Homes> {
+    let order = delivery_order(source);
+    let mut homes = Homes::default();
+    let mut departed: BTreeMap<PartitionId, Vec<String>> = BTreeMap::new();
+    let mut arriving: BTreeMap<PartitionId, Vec<&Row>> = BTreeMap::new();
+    for versions in rows.chunk_by(|a, b| a.key == b.key) {
+        let home = home(source, versions, &order);
+        for row in versions.iter().filter(|row| row.partition != home) {
+            let gone = departed.entry(row.partition).or_default();
+            if gone.last() != Some(&row.key) {
+                gone.push(row.key.clone());
+            }
+            arriving.entry(home).or_default().push(row);
+        }
+    }
+    for (partition, mut keys) in departed {
+        keys.sort();
+        keys.dedup();
+        let column = Arc::new(StringArray::from(keys)) as ArrayRef;
+        let batch = RecordBatch::try_from_iter_with_nullable([("key", column, true)])?;
+        homes.departed.insert(partition, put_batch(lake, &dir(source), &batch).await?);
+    }
+    for (partition, rows) in arriving {
+        let batch = arrived(lake, source, partition, &rows).await?;
+        homes.arrived_from.insert(partition, rows.iter().map(|row| row.extract.clone()).collect());
+        homes.arrived.insert(partition, put_batch(lake, &dir(source), &batch).await?);
+    }
+    if !rows.is_empty() {
+        homes.contested = Some(put_batch(lake, &dir(source), &to_batch(&rows)?).await?);
+    }
+    Ok(homes)
+}
+
+fn dir(source: &Source) -> String {
+    format!("homes/{}", source.contract.source)
+}
+
+/// The newest delivery of each extract: the rank of its object's path among all of the source's.
+fn delivery_order(source: &Source) -> BTreeMap<&Digest, usize> {
+    let mut ranks: Vec<&str> = source.state.objects.keys().map(|path| source.delivery(path)).collect();
+    ranks.dedup();
+    let newest = source.state.objects.iter().map(|(path, object)| {
+        let delivery = source.delivery(path);
+        (&object.extract, ranks.iter().position(|rank| *rank == delivery).unwrap_or(0))
+    });
+    newest.fold(BTreeMap::new(), |mut order, (extract, rank)| {
+        let slot = order.entry(extract).or_insert(rank);
+        *slot = rank.max(*slot);
+        order
+    })
+}
+
+/// The month of a key's winning version; for order lines, of the earliest winning line.
+fn home(source: &Source, versions: &[Row], order: &BTreeMap<&Digest, usize>) -> PartitionId {
+    let age = |row: &&Row| (row.updated_at, order.get(&row.extract).copied(), row.line);
+    if source.contract.source != SourceName::OrderItems {
+        return versions.iter().max_by_key(age).map_or(PartitionId::Whole, |row| row.partition);
+    }
+    let mut winners: Vec<&Row> = Vec::new();
+    let newest = versions.iter().map(|row| order.get(&row.extract)).max().flatten();
+    let whole = versions.iter().all(|row| row.line_no.is_none());
+    if whole {
+        winners.extend(versions.iter().filter(|row| order.get(&row.extract) == newest));
+    } else {
+        let mut lines: BTreeMap<&Option<String>, &Row> = BTreeMap::new();
+        for row in versions {
+            let best = lines.entry(&row.line_no).or_insert(row);
+            if age(&row) > age(&&**best) {
+                *best = row;
+            }
+        }
+        winners.extend(lines.into_values());
+    }
+    winners.iter().min_by_key(|row| row.day).map_or(PartitionId::Whole, |row| row.partition)
+}
+
+/// The full rows that move into a month, each once per object that brought it, with their deliveries' ranks.
+async fn arrived(lake: &Storage, source: &Source, home: PartitionId, rows: &[&Row]) -> Result<RecordBatch> {
+    let mut wanted: BTreeMap<(&Digest, PartitionId), BTreeSet<i64>> = BTreeMap::new();
+    for row in rows {
+        wanted.entry((&row.extract, row.partition)).or_default().insert(row.line);
+    }
+    let ranks = source.arrival_ranks(home, wanted.keys().map(|(extract, _)| *extract));
+    let extracted = source.schema();
+    let fields = extracted.fields().iter().cloned().chain([Arc::new(Field::new("delivery", DataType::Int64, true))]);
+    let schema: SchemaRef = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+    let mut batches = Vec::new();
+    for ((extract, partition), lines) in wanted {
+        let Some(file) = source.state.extracts.get(extract).and_then(|e| e.rows.get(&partition)) else { continue };
+        for batch in reader(lake.require(&file.path).await?, None)? {
+            let batch = batch?;
+            let Some(numbers) = batch.column_by_name("line") else { continue };
+            let chosen: BooleanArray =
+                numbers.as_primitive::<Int64Type>().iter().map(|l| Some(l.is_some_and(|l| lines.contains(&l)))).collect();
+            let moved = filter_record_batch(&batch, &chosen)?;
+            for rank in ranks.get(extract).into_iter().flatten() {
+                let delivery = Arc::new(Int64Array::from(vec![*rank; moved.num_rows()])) as ArrayRef;
+                let columns = moved.columns().iter().cloned().chain([delivery]).collect();
+                batches.push(RecordBatch::try_new(schema.clone(), columns)?);
+            }
+        }
+    }
+    Ok(concat_batches(&schema, &batches)?)
+}
+
+fn reader(bytes: Bytes, columns: Option<&[&str]>) -> Result<ParquetRecordBatchReader> {
+    let builder = ParquetRecordBatchReaderBuilder::try_new(bytes)?;
+    let builder = match columns {
+        None => builder,
+        Some(names) => {
+            let mask = ProjectionMask::columns(builder.parquet_schema(), names.iter().copied());
+            builder.with_projection(mask)
+        }
+    };
+    Ok(builder.build()?)
+}

@@ -1,0 +1,27 @@
+//! Bazgasht: a nightly batch pipeline that turns order and interaction logs into retention marts in Parquet.
+//!
+//! `run` is the whole program in one function; ARCHITECTURE.md tells the rest.
+
+pub mod build;
+pub mod calendar;
+pub mod check;
+pub mod config;
+pub mod contract;
+pub mod decode;
+pub mod engine;
+pub mod error;
+pub mod extract;
+pub mod generate;
+pub mod homes;
+pub mod interrupt;
+pub mod lake;
+pub mod listing;
+pub mod model;
+pub mod plan;
+pub mod project;
+pub mod publish;
+pub mod report;
+pub mod run;
+pub mod snapshot;
+pub mod sources;
+pub mod storage;

@@ -1,0 +1,96 @@
+//! Listing: the source objects of now against what the last snapshot knew.
+
+use std::collections::BTreeMap;
+
+use object_store::ObjectMeta;
+
+use crate::config::{Mode, OnRemoved};
+use crate::contract::SourceName;
+use crate::error::{Error, Result};
+use crate::project::{OpenSource, Project};
+use crate::snapshot::{ObjectRecord, Snapshot};
+
+/// One source's objects.
+pub struct ListedSource {
+    /// Objects of now, by their path among the source's: which store, and its listing.
+    pub objects: BTreeMap<String, (usize, ObjectMeta)>,
+    /// Objects that are gone and kept all the same.
+    pub kept: BTreeMap<String, ObjectRecord>,
+}
+
+/// All sources' objects.
+pub struct Listed(pub BTreeMap<SourceName, ListedSource>);
+
+/// Lists every source.
+///
+/// # Errors
+/// [`Error::World`] when a store cannot be listed, and when an object that was known is missing, unless the
+/// source says what to do then: an empty listing must never publish empty marts.
+pub async fn list(project: &Project, prior: Option<&Snapshot>) -> Result<Listed> {
+    let mut listed = BTreeMap::new();
+    let mut missing = Vec::new();
+    for (name, source) in &project.sources {
+        let objects = objects(source).await.map_err(|e| e.at(format!("source {name}")))?;
+        let known = prior.and_then(|p| p.sources.get(name.as_str())).map(|s| &s.objects);
+        let gone = known.into_iter().flatten().filter(|(path, _)| !objects.contains_key(*path));
+        let gone: BTreeMap<String, ObjectRecord> = gone.map(|(path, object)| (path.clone(), object.clone())).collect();
+        let superseded = source.config.mode == Mode::Snapshot && !objects.is_empty();
+        let kept = match source.config.on_removed {
+            _ if superseded => BTreeMap::new(),
+            OnRemoved::Forget => BTreeMap::new(),
+            OnRemoved::Keep => gone,
+            OnRemoved::Block => {
+                missing.extend(complaint(*name, &gone));
+                BTreeMap::new()
+            }
+        };
+        if objects.is_empty() && kept.is_empty() && known.is_none_or(BTreeMap::is_empty) {
+            tracing::warn!(source = %name, "no objects found under {}", locations(source));
+        }
+        listed.insert(*name, ListedSource { objects, kept });
+    }
+    if missing.is_empty() { Ok(Listed(listed)) } else { Err(Error::world("sources", missing.join("\n"))) }
+}
+
+fn locations(source: &OpenSource) -> String {
+    source.config.locations.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+fn complaint(name: SourceName, gone: &BTreeMap<String, ObjectRecord>) -> Option<String> {
+    let first = gone.keys().next()?;
+    Some(format!(
+        "source {name}: {} known objects are missing, the first is {first}\n  hint: bring them back, or set on_removed = \
+         \"keep\" (their rows stay) or \"forget\" (their rows go) for this source",
+        gone.len()
+    ))
+}
+
+async fn objects(source: &OpenSource) -> Result<BTreeMap<String, (usize, ObjectMeta)>> {
+    let mut objects = BTreeMap::new();
+    for (index, (store, location)) in source.stores.iter().zip(&source.config.locations).enumerate() {
+        for meta in store.list("").await? {
+            if meta.size > 0 && location.selects(meta.location.as_ref()) {
+                let path = if source.stores.len() == 1 { meta.location.to_string() } else { format!("{index}/{}", meta.location) };
+                objects.insert(path, (index, meta));
+            }
+        }
+    }
+    if source.config.mode == Mode::Snapshot {
+        keep_newest(source, &mut objects);
+    }
+    Ok(objects)
+}
+
+/// Of full dumps only the newest delivery counts; the older ones need not even be read.
+fn keep_newest(source: &OpenSource, objects: &mut BTreeMap<String, (usize, ObjectMeta)>) {
+    let by_folder = source.config.delivery == crate::config::Delivery::Folder;
+    let delivery = |path: &str| if by_folder { path.rsplit_once('/').map_or(String::new(), |(f, _)| f.to_owned()) } else { path.to_owned() };
+    if let Some(newest) = objects.keys().map(|path| delivery(path)).max() {
+        objects.retain(|path, _| delivery(path) == newest);
+    }
+}
+
+/// The version of a listed object: its ETag, or the time that the store gives for it.
+pub fn version(meta: &ObjectMeta) -> String {
+    meta.e_tag.clone().unwrap_or_else(|| meta.last_modified.to_rfc3339())
+}

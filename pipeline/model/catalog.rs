@@ -1,0 +1,345 @@
+//! All models of a project, checked against each other and put in the order in which they are built.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use datafusion::prelude::SessionContext;
+use include_dir::{Dir, DirEntry, include_dir};
+
+use super::front_matter::{FrontMatter, PartitionBy};
+use super::{Body, Column, Form, Layer, Model, Read, Table, seed, sql};
+use crate::calendar;
+use crate::error::{Error, Result};
+
+static EMBEDDED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/sql");
+
+/// Where models come from.
+#[derive(Debug, Clone)]
+pub enum Origin {
+    /// Those that ship inside the binary.
+    Embedded,
+    /// A project's own folder, as `bazgasht init` writes it.
+    Folder(PathBuf),
+}
+
+/// The models of a project by name, and their build order.
+#[derive(Debug, Clone)]
+pub struct Catalog {
+    models: BTreeMap<String, Model>,
+    order: Vec<String>,
+}
+
+struct SourceFile {
+    path: String,
+    text: String,
+}
+
+impl Catalog {
+    /// Loads and checks every model. All complaints come in one error, a paragraph each.
+    ///
+    /// `sources` are the configured sources; they decide between the variants of a model.
+    pub fn load(origin: &Origin, sources: &BTreeSet<String>) -> Result<Catalog> {
+        let files = match origin {
+            Origin::Embedded => embedded_files(),
+            Origin::Folder(dir) => folder_files(dir)?,
+        };
+        let mut complaints = Vec::new();
+        let mut models = BTreeMap::new();
+        let state = SessionContext::new().state();
+        for file in &files {
+            match parse_file(&state, file, sources) {
+                Ok(Some(model)) => {
+                    if let Some(twin) = models.insert(model.name.clone(), model) {
+                        complaints.push(format!("{}: another file declares the model `{}` too", file.path, twin.name));
+                    }
+                }
+                Ok(None) => {}
+                Err(e) => complaints.push(format!("{}: {e}", file.path)),
+            }
+        }
+        for model in calendar_models()? {
+            models.insert(model.name.clone(), model);
+        }
+        complaints.extend(models.values().flat_map(|model| relations(model, &models)));
+        let order = build_order(&models).unwrap_or_else(|e| {
+            complaints.push(e.to_string());
+            vec![]
+        });
+        if complaints.is_empty() { Ok(Catalog { models, order }) } else { Err(Error::Config(complaints.join("\n\n"))) }
+    }
+
+    pub fn get(&self, name: &str) -> Option<&Model> {
+        self.models.get(name)
+    }
+
+    /// All models, each after everything it reads.
+    pub fn in_order(&self) -> impl Iterator<Item = &Model> {
+        self.order.iter().map(|name| &self.models[name])
+    }
+
+    pub fn marts(&self) -> impl Iterator<Item = &Model> {
+        self.models.values().filter(|m| m.is_published())
+    }
+
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.models.keys().map(String::as_str)
+    }
+}
+
+/// The embedded files, for `bazgasht init` to copy: path under `sql/` and text.
+pub(crate) fn embedded() -> Vec<(String, String)> {
+    embedded_files().into_iter().map(|f| (f.path, f.text)).collect()
+}
+
+fn embedded_files() -> Vec<SourceFile> {
+    fn walk(dir: &Dir<'_>, found: &mut Vec<SourceFile>) {
+        for entry in dir.entries() {
+            match entry {
+                DirEntry::Dir(inner) => walk(inner, found),
+                DirEntry::File(file) => {
+                    if let Some(text) = file.contents_utf8() {
+                        found.push(SourceFile { path: file.path().display().to_string(), text: text.to_owned() });
+                    }
+                }
+            }
+        }
+    }
+    let mut found = Vec::new();
+    walk(&EMBEDDED, &mut found);
+    found.sort_by(|a, b| a.path.cmp(&b.path));
+    found
+}
+
+fn folder_files(dir: &Path) -> Result<Vec<SourceFile>> {
+    let mut found = Vec::new();
+    for layer in ["intermediate", "marts", "seeds", "staging"] {
+        let Ok(entries) = std::fs::read_dir(dir.join(layer)) else { continue };
+        for entry in entries {
+            let path = entry?.path();
+            if !matches!(path.extension().and_then(|e| e.to_str()), Some("sql" | "csv")) {
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).map_err(|e| Error::config(format!("{}: {e}", path.display())))?;
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            found.push(SourceFile { path: format!("{layer}/{name}"), text });
+        }
+    }
+    if found.is_empty() {
+        return Err(Error::config(format!(
+            "{}: no models there; `bazgasht init` writes a copy of the embedded ones",
+            dir.display()
+        )));
+    }
+    found.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(found)
+}
+
+fn parse_file(
+    state: &datafusion::execution::SessionState,
+    file: &SourceFile,
+    sources: &BTreeSet<String>,
+) -> Result<Option<Model>> {
+    let path = Path::new(&file.path);
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let layer = match path.parent().and_then(|p| p.to_str()) {
+        Some("seeds") => return seed_model(file, stem).map(Some),
+        Some("staging") => Layer::Staging,
+        Some("intermediate") => Layer::Intermediate,
+        Some("marts") => Layer::Mart,
+        _ => return Err(Error::config("models live in staging/, intermediate/, marts/ or seeds/")),
+    };
+    let (front, body) = FrontMatter::split(&file.text)?;
+    let fits = front.requires.iter().all(|s| sources.contains(s)) && !front.without.iter().any(|s| sources.contains(s));
+    if !fits {
+        return Ok(None);
+    }
+    let name = front.name.clone().unwrap_or(stem);
+    let columns = front.columns()?;
+    for key in &front.grain {
+        if !columns.iter().any(|c| &c.name == key) {
+            return Err(Error::config(format!("the grain's column `{key}` is not among [columns]")));
+        }
+    }
+    let parsed = sql::parse(state, &body)?;
+    let checks = front.checks()?;
+    let mut parameters = parsed.parameters.clone();
+    for check in &checks {
+        let inner = sql::parse(state, &check.sql).map_err(|e| e.at(format!("check `{}`", check.name)))?;
+        parameters.extend(inner.parameters);
+    }
+    require_order(&front.grain, &parsed.order)?;
+    let reads = reads(&name, &front, &parsed.tables)?;
+    for read in &reads {
+        if let Form::Last(super::Span::Parameter(p)) = &read.form {
+            parameters.insert(p.clone());
+        }
+    }
+    Ok(Some(Model {
+        name,
+        layer,
+        file: file.path.clone(),
+        description: front.description.clone(),
+        grain: front.grain.clone(),
+        monthly: front.partition == Some(PartitionBy::Month),
+        columns,
+        checks,
+        body: Body::Sql(body),
+        reads,
+        parameters,
+    }))
+}
+
+/// Equal rows of a grain must come out side by side: that is how its uniqueness is checked while writing.
+fn require_order(grain: &[String], order: &[String]) -> Result<()> {
+    let head: BTreeSet<&String> = order.iter().take(grain.len()).collect();
+    if grain.is_empty() || head != grain.iter().collect() {
+        return Err(Error::config(format!(
+            "the SELECT must end in an ORDER BY that begins with the grain's columns ({}), so that equal inputs give \
+             equal bytes",
+            grain.join(", ")
+        )));
+    }
+    Ok(())
+}
+
+fn reads(name: &str, front: &FrontMatter, tables: &BTreeSet<Table>) -> Result<Vec<Read>> {
+    let forms = front.forms()?;
+    for (table, _) in &forms {
+        if !tables.contains(&Table::Model(table.clone())) {
+            return Err(Error::config(format!("[reads] names `{table}`, which the SELECT does not read")));
+        }
+    }
+    let form = |table: &Table| match table {
+        Table::Model(t) if t == name => Form::Fold,
+        Table::Model(t) => forms.iter().find(|(f, _)| f == t).map_or(Form::Default, |(_, form)| form.clone()),
+        Table::Source(_) => Form::Default,
+    };
+    Ok(tables.iter().map(|table| Read { table: table.clone(), form: form(table) }).collect())
+}
+
+fn seed_model(file: &SourceFile, name: String) -> Result<Model> {
+    let columns = seed::seed_columns(&file.text)?;
+    Ok(Model {
+        name,
+        layer: Layer::Seed,
+        file: file.path.clone(),
+        description: "A seed table, edited by the business.".to_owned(),
+        grain: vec![],
+        monthly: false,
+        columns,
+        checks: vec![],
+        body: Body::Seed(file.text.clone()),
+        reads: vec![],
+        parameters: BTreeSet::new(),
+    })
+}
+
+fn calendar_models() -> Result<Vec<Model>> {
+    let model = |name: &str, layer, description: &str, grain: &[&str], columns, body| Model {
+        name: name.to_owned(),
+        layer,
+        file: format!("{name} (built in)"),
+        description: description.to_owned(),
+        grain: grain.iter().map(|&g| g.to_owned()).collect(),
+        monthly: false,
+        columns,
+        checks: vec![],
+        body,
+        reads: vec![],
+        parameters: BTreeSet::new(),
+    };
+    Ok(vec![
+        model("calendar", Layer::Mart, "One row per day.", &["day"], documented(calendar::calendar_columns())?, Body::Calendar),
+        model(
+            "calendar_periods",
+            Layer::Intermediate,
+            "One row per day and grain (week, month, quarter, year) of the project's calendar.",
+            &["day", "grain"],
+            documented(calendar::calendar_periods_columns())?,
+            Body::CalendarPeriods,
+        ),
+    ])
+}
+
+fn documented(columns: impl Iterator<Item = calendar::ColumnDoc>) -> Result<Vec<Column>> {
+    columns.map(|c| Column::new(c.name, c.data_type, c.doc, c.checks)).collect()
+}
+
+/// What a model may read of the others, as complaints.
+fn relations(model: &Model, models: &BTreeMap<String, Model>) -> Vec<String> {
+    let complain = |message: String| format!("{}: {message}", model.file);
+    let mut complaints = Vec::new();
+    for read in &model.reads {
+        let name = match &read.table {
+            Table::Source(name) if model.layer != Layer::Staging => {
+                complaints.push(complain(format!("only staging may read `source.{name}`; read `stg_{name}` instead")));
+                continue;
+            }
+            Table::Source(_) => continue,
+            Table::Model(name) => name,
+        };
+        match models.get(name) {
+            None => complaints.push(complain(unknown_table(name, models))),
+            Some(read_model) => complaints.extend(relation(model, read_model, &read.form).map(complain)),
+        }
+    }
+    complaints
+}
+
+fn unknown_table(name: &str, models: &BTreeMap<String, Model>) -> String {
+    let nearest = models.keys().min_by_key(|known| strsim::damerau_levenshtein(known, name));
+    let hint = nearest.map(|n| format!("; the nearest name is `{n}`")).unwrap_or_default();
+    format!("there is no model `{name}`{hint}")
+}
+
+fn relation(reader: &Model, read: &Model, form: &Form) -> Option<String> {
+    if read.layer > reader.layer {
+        return Some(format!("a {} model may not read the {} `{}`", reader.layer, read.layer, read.name));
+    }
+    let timeless = read.layer == Layer::Seed || matches!(read.body, Body::Calendar | Body::CalendarPeriods);
+    match form {
+        Form::Fold if !reader.monthly => Some("a model that names itself must have partition = \"month\"".to_owned()),
+        Form::Latest if reader.monthly || !read.monthly => {
+            Some(format!("[reads] {} = \"latest\": for an unpartitioned model that reads a monthly one", read.name))
+        }
+        Form::Last(_) if !read.monthly => Some(format!("[reads] {}: `last` is for monthly models", read.name)),
+        Form::Default if reader.monthly && !read.monthly && !timeless => Some(format!(
+            "a monthly model may not read `{}`, which is not monthly: every month would change whenever it does",
+            read.name
+        )),
+        _ => None,
+    }
+}
+
+fn build_order(models: &BTreeMap<String, Model>) -> Result<Vec<String>> {
+    fn visit(
+        name: &str,
+        models: &BTreeMap<String, Model>,
+        trail: &mut Vec<String>,
+        done: &mut BTreeSet<String>,
+        order: &mut Vec<String>,
+    ) -> Result<()> {
+        let Some(model) = models.get(name) else { return Ok(()) };
+        if done.contains(name) {
+            return Ok(());
+        }
+        if trail.iter().any(|t| t == name) {
+            return Err(Error::config(format!("models read each other in a circle: {} → {name}", trail.join(" → "))));
+        }
+        trail.push(name.to_owned());
+        for read in &model.reads {
+            if let (Table::Model(table), false) = (&read.table, read.form == Form::Fold) {
+                visit(table, models, trail, done, order)?;
+            }
+        }
+        trail.pop();
+        done.insert(name.to_owned());
+        order.push(name.to_owned());
+        Ok(())
+    }
+    let (mut done, mut order) = (BTreeSet::new(), Vec::new());
+    for name in models.keys() {
+        visit(name, models, &mut Vec::new(), &mut done, &mut order)?;
+    }
+    Ok(order)
+}

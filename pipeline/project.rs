@@ -1,0 +1,267 @@
+//! A project opened: its config made into stores, an engine, models and decoders.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use chrono::NaiveDate;
+use datafusion::common::ScalarValue;
+
+use crate::calendar::{BusinessCalendar, BusinessZone, CalendarKind, Occasions};
+use crate::config::{self, Config, ParameterType, ParameterValue, StoreRoot};
+use crate::contract::{Contract, SourceName};
+use crate::decode;
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::extract::{Decoding, Mapping};
+use crate::lake::Digest;
+use crate::model::{Body, Catalog, Origin};
+use crate::snapshot::SourceState;
+use crate::sources::{Source, Sources};
+use crate::storage::Storage;
+
+/// A source's stores and how its objects are decoded.
+pub struct OpenSource {
+    pub config: config::Source,
+    /// One per location of the config.
+    pub stores: Vec<Storage>,
+    pub decoding: Arc<Decoding>,
+}
+
+/// Everything that a run works with.
+pub struct Project {
+    pub config: Config,
+    pub catalog: Catalog,
+    pub calendar: BusinessCalendar,
+    pub zone: BusinessZone,
+    pub settings: BTreeMap<String, ScalarValue>,
+    pub occasions: Occasions,
+    pub calendar_fingerprint: String,
+    pub lake: Storage,
+    pub marts: Storage,
+    pub engine: Engine,
+    pub sources: BTreeMap<SourceName, OpenSource>,
+    // Held for its end: it removes the folder.
+    _scratch: Arc<tempfile::TempDir>,
+}
+
+/// The part of a project that needs no store: what `check` looks at.
+pub struct Blueprint {
+    pub config: Config,
+    pub catalog: Catalog,
+    pub calendar: BusinessCalendar,
+    pub zone: BusinessZone,
+    pub settings: BTreeMap<String, ScalarValue>,
+    pub occasions: Occasions,
+    pub calendar_fingerprint: String,
+    pub decodings: BTreeMap<SourceName, Arc<Decoding>>,
+}
+
+impl Blueprint {
+    /// Reads models, seeds and mappings. All complaints come in one error.
+    pub fn draw(config: Config) -> Result<Self> {
+        let mut complaints = config::Complaints::default();
+        let mut decodings = BTreeMap::new();
+        for (name, source) in &config.sources {
+            match decoding(&config, source) {
+                Ok(decoding) => {
+                    decodings.insert(*name, Arc::new(decoding));
+                }
+                Err(found) => complaints.extend(found),
+            }
+        }
+        let origin = config.models.clone().map_or(Origin::Embedded, Origin::Folder);
+        let configured = config.sources.keys().map(ToString::to_string).collect();
+        let catalog = Catalog::load(&origin, &configured);
+        if !complaints.is_empty() {
+            let models = catalog.err().map(|e| format!("\n{e}")).unwrap_or_default();
+            return Err(Error::Config(format!("{}{models}", complaints.render(false))));
+        }
+        let catalog = catalog?;
+        let calendar = calendar(&config);
+        let occasions = occasions(&catalog)?;
+        Ok(Self {
+            calendar,
+            zone: BusinessZone::new(config.project.timezone),
+            settings: settings(&config),
+            calendar_fingerprint: format!("{calendar:?} {}", occasions.1),
+            occasions: occasions.0,
+            decodings,
+            catalog,
+            config,
+        })
+    }
+
+    /// Opens the stores.
+    ///
+    /// # Errors
+    /// [`Error::World`] for a folder or bucket that isn't there.
+    pub fn open(self) -> Result<Project> {
+        let Blueprint { config, catalog, calendar, zone, settings, occasions, calendar_fingerprint, decodings } = self;
+        let lake = open_store(&config.storage.lake, &config.storage.options, true)?;
+        let marts = open_store(&config.storage.marts, &config.storage.options, true)?;
+        std::fs::create_dir_all(&config.storage.scratch)
+            .map_err(|e| Error::world(format!("cannot create {}", config.storage.scratch.display()), e))?;
+        let scratch = tempfile::Builder::new().prefix("bazgasht-").tempdir_in(&config.storage.scratch)?;
+        let memory = usize::try_from(config.engine.memory_limit.bytes()).unwrap_or(usize::MAX);
+        let engine = Engine::new(&lake, memory, config.engine.threads, scratch.path().to_owned())?;
+        let sources = decodings.into_iter().map(|(name, decoding)| Ok((name, open_source(&config, name, decoding)?)));
+        let sources = sources.collect::<Result<_>>()?;
+        Ok(Project {
+            config,
+            catalog,
+            calendar,
+            zone,
+            settings,
+            occasions,
+            calendar_fingerprint,
+            lake,
+            marts,
+            engine,
+            sources,
+            _scratch: Arc::new(scratch),
+        })
+    }
+}
+
+impl Project {
+    pub fn scratch(&self) -> PathBuf {
+        self.engine.scratch().to_owned()
+    }
+
+    /// All sources with the given states; those without a state are empty tables.
+    pub fn sources_with(&self, states: BTreeMap<SourceName, SourceState>) -> Sources {
+        let mut states = states;
+        sources(&self.config, |name| states.remove(&name).unwrap_or_default())
+    }
+}
+
+/// All sources, configured or not.
+pub fn sources(config: &Config, mut state: impl FnMut(SourceName) -> SourceState) -> Sources {
+    let orders = config.sources.contains_key(&SourceName::Orders);
+    let all = SourceName::ALL.into_iter().map(|name| {
+        let configured = config.sources.get(&name);
+        let source = Source {
+            contract: Contract::of(name, orders),
+            configured: configured.is_some(),
+            by_folder: configured.is_some_and(|s| s.delivery == config::Delivery::Folder),
+            state: state(name),
+        };
+        (name.to_string(), source)
+    });
+    Sources(all.collect())
+}
+
+fn calendar(config: &Config) -> BusinessCalendar {
+    let kind = match config.project.calendar {
+        config::Calendar::Gregorian => CalendarKind::Gregorian,
+        config::Calendar::Jalali => CalendarKind::Jalali,
+    };
+    BusinessCalendar::new(kind)
+        .with_week_start(config.project.week_start)
+        .with_weekend(config.project.weekend.iter().copied().collect())
+}
+
+/// The occasions of the catalog's seeds, and a hash of them.
+fn occasions(catalog: &Catalog) -> Result<(Occasions, Digest)> {
+    let seed = |name: &str| match catalog.get(name).map(|m| &m.body) {
+        Some(Body::Seed(text)) => text.as_str(),
+        _ => "",
+    };
+    let (named, dated) = (seed("occasions"), seed("lunar_occasions"));
+    let occasions = Occasions::parse(named, dated).map_err(|e| Error::config(format!("seeds/occasions.csv: {e}")))?;
+    Ok((occasions, Digest::of(format!("{named}\n{dated}").as_bytes())))
+}
+
+fn settings(config: &Config) -> BTreeMap<String, ScalarValue> {
+    config.parameters().into_iter().map(|p| (p.name.to_owned(), scalar(&p.value))).collect()
+}
+
+fn scalar(value: &ParameterValue) -> ScalarValue {
+    let day = |d: NaiveDate| arrow::datatypes::Date32Type::from_naive_date(d);
+    match value {
+        ParameterValue::Date(d) => ScalarValue::Date32(Some(day(*d))),
+        ParameterValue::Int(n) => ScalarValue::Int64(Some(*n)),
+        ParameterValue::Decimal(units, precision, scale) => ScalarValue::Decimal128(Some(*units), *precision, *scale),
+        ParameterValue::Text(text) => ScalarValue::Utf8(Some(text.clone())),
+        ParameterValue::Bool(yes) => ScalarValue::Boolean(Some(*yes)),
+        ParameterValue::NullOf(kind) => match kind {
+            ParameterType::Date => ScalarValue::Date32(None),
+            ParameterType::Int => ScalarValue::Int64(None),
+            ParameterType::Decimal(precision, scale) => ScalarValue::Decimal128(None, *precision, *scale),
+            ParameterType::Text => ScalarValue::Utf8(None),
+            ParameterType::Bool => ScalarValue::Boolean(None),
+        },
+    }
+}
+
+fn decoding(config: &Config, source: &config::Source) -> Result<Decoding, config::Complaints> {
+    let columns = source.columns.iter().map(|m| (m.column.to_owned(), m.expression.text().to_owned())).collect();
+    let skip = source.skip.iter().map(|s| (s.name.clone(), s.condition.text().to_owned())).collect();
+    let mapping = Mapping::new(&source.contract, columns, skip).map_err(|faults| {
+        let mut complaints = config::Complaints::default();
+        for fault in faults {
+            let mapped = source.columns.iter().find(|m| m.column == fault.key).map(|m| &m.expression);
+            let skipped = source.skip.iter().find(|s| s.name == fault.key).map(|s| &s.condition);
+            let complaint = config::Complaint::new(format!("sources.{}: `{}`: {}", source.name, fault.key, fault.message));
+            complaints.push(match mapped.or(skipped) {
+                Some(expression) => complaint.at(expression.place().clone()),
+                None => complaint.in_file(&config.file),
+            });
+        }
+        complaints
+    })?;
+    Ok(Decoding {
+        contract: source.contract.clone(),
+        format: source.format.map(|format| decode_format(format, source)),
+        csv: csv_options(source),
+        mapping,
+        source_zone: BusinessZone::new(source.timezone),
+        zone: BusinessZone::new(config.project.timezone),
+        calendar: calendar(config),
+        currency: config.project.currency.as_str().to_owned(),
+        history_starts_on: config.project.history_starts_on,
+    })
+}
+
+fn decode_format(format: config::Format, source: &config::Source) -> decode::Format {
+    match format {
+        config::Format::Csv => decode::Format::Csv(csv_options(source)),
+        config::Format::Ndjson => decode::Format::Ndjson,
+        config::Format::Parquet => decode::Format::Parquet,
+    }
+}
+
+fn csv_options(source: &config::Source) -> decode::CsvOptions {
+    decode::CsvOptions {
+        delimiter: match source.csv.delimiter {
+            config::Delimiter::Char(byte) => decode::Delimiter::Byte(byte),
+            config::Delimiter::Blanks => decode::Delimiter::Blanks,
+        },
+        quote: source.csv.quote,
+        header: source.csv.header,
+    }
+}
+
+fn open_source(config: &Config, name: SourceName, decoding: Arc<Decoding>) -> Result<OpenSource> {
+    let source = config.sources.get(&name).ok_or_else(|| Error::bug("source vanished"))?.clone();
+    let open = |location: &config::Location| open_store(&location.root, &source.options, false);
+    let stores = source.locations.iter().map(open).collect::<Result<_>>().map_err(|e| e.at(format!("source {name}")))?;
+    Ok(OpenSource { config: source, stores, decoding })
+}
+
+fn open_store(root: &StoreRoot, options: &config::StoreOptions, create: bool) -> Result<Storage> {
+    match root {
+        StoreRoot::Local(dir) if create => Storage::create_local(dir),
+        StoreRoot::Local(dir) => Storage::open_local(dir),
+        StoreRoot::S3 { .. } => {
+            let url = root.url().ok_or_else(|| Error::config(format!("`{root}` is not a bucket")))?;
+            Storage::open_url(&url, &options.expose())
+        }
+    }
+}
+
+/// Names of the sources that are configured.
+pub fn configured(config: &Config) -> BTreeSet<String> {
+    config.sources.keys().map(ToString::to_string).collect()
+}

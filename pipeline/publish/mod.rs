@@ -1,0 +1,386 @@
+//! Publishing: a committed snapshot's marts, made readable.
+//!
+//! The snapshot names every published file with its digest and what it is made from, so everything here is a
+//! repair: it brings the marts' store to what the newest snapshot says, from whatever state it is in. A run that
+//! dies after its commit is healed by the next one.
+//!
+//! Invariant: what `current.json` names is immutable. Whoever reads through it sees one run, whole.
+
+mod reports;
+mod splice;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use arrow::datatypes::{Schema, SchemaRef};
+use chrono::NaiveDate;
+use futures::{StreamExt, TryStreamExt};
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use serde::{Deserialize, Serialize};
+
+use crate::build::Built;
+use crate::error::{Error, Result};
+use crate::lake::{self, Digest, HashingWriter, LakeFile};
+use crate::model::{Catalog, Model};
+use crate::plan::Ground;
+use crate::snapshot::{MartFile, MartOrigin, MartRecord, PartitionId, Snapshot};
+use crate::storage::Storage;
+
+/// The object that says which snapshot is current.
+pub const CURRENT: &str = "current.json";
+const READS_AT_ONCE: usize = 8;
+
+/// `current.json`: one run's marts, by immutable path.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Current {
+    pub format: u32,
+    pub snapshot: u64,
+    pub as_of: NaiveDate,
+    pub marts: BTreeMap<String, CurrentMart>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CurrentMart {
+    pub rows: u64,
+    /// Column names and types, in order.
+    pub columns: Vec<(String, String)>,
+    pub files: Vec<CurrentFile>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CurrentFile {
+    /// Immutable.
+    pub path: String,
+    pub etag: Option<String>,
+    /// The stable path for tools that want one; replaced by later runs.
+    pub current: String,
+    pub current_etag: Option<String>,
+    pub size_bytes: u64,
+    pub rows: u64,
+    pub as_of: NaiveDate,
+    pub digest: Digest,
+}
+
+/// Writes published files into local scratch, and remembers where.
+pub struct Workshop<'a> {
+    pub lake: &'a Storage,
+    pub marts: &'a Storage,
+    pub scratch: &'a Path,
+}
+
+/// The published files of a run, by name: made, but not yet anywhere but in local scratch.
+pub struct Prepared {
+    pub marts: BTreeMap<String, MartRecord>,
+    local: BTreeMap<String, PathBuf>,
+    _dir: tempfile::TempDir,
+}
+
+impl Workshop<'_> {
+    /// Makes the published files of all marts. A file whose content, date and docs are those of the snapshot
+    /// before keeps its path and isn't made again.
+    pub async fn prepare(
+        &self,
+        number: u64,
+        ground: &Ground<'_>,
+        built: &Built,
+        prior: Option<&Snapshot>,
+    ) -> Result<Prepared> {
+        let dir = tempfile::tempdir_in(self.scratch)?;
+        let mut prepared = Prepared { marts: BTreeMap::new(), local: BTreeMap::new(), _dir: dir };
+        for model in ground.catalog.marts() {
+            let mut record = describe(model);
+            let before = prior.and_then(|p| p.marts.get(&model.name)).filter(|b| same_shape(b, &record));
+            for (partition, built) in built.partitions.get(&model.name).into_iter().flatten() {
+                let as_of = match partition {
+                    PartitionId::Whole => ground.as_of,
+                    PartitionId::Month(month) => ground.calendar.last_day(*month).min(ground.as_of),
+                };
+                let stem = match partition {
+                    PartitionId::Whole => format!("{}.parquet", model.name),
+                    PartitionId::Month(month) => format!("{}/{month}.parquet", model.name),
+                };
+                let mut file = MartFile {
+                    path: format!("snapshots/{number:010}/{stem}"),
+                    current: format!("current/{stem}"),
+                    digest: built.file.digest.clone(),
+                    size_bytes: 0,
+                    rows: built.file.rows,
+                    as_of,
+                    origin: MartOrigin::Partition(built.file.clone()),
+                };
+                let unchanged = before.and_then(|b| b.files.iter().find(|f| same_content(f, &file)));
+                match unchanged {
+                    Some(published) => file = published.clone(),
+                    None => {
+                        let local = prepared._dir.path().join(stem.replace('/', "-"));
+                        self.write(&mut file, &record, &local).await?;
+                        prepared.local.insert(file.path.clone(), local);
+                    }
+                }
+                record.files.push(file);
+            }
+            prepared.marts.insert(model.name.clone(), record);
+        }
+        Ok(prepared)
+    }
+
+    /// Adds the marts that tell of the snapshot itself.
+    pub async fn add_reports(&self, snapshot: &mut Snapshot, prepared: &mut Prepared) -> Result<()> {
+        for (name, columns, origin, description) in [
+            ("data_quality", reports::DATA_QUALITY, MartOrigin::DataQuality, "One row per source or model partition and measure of this snapshot."),
+            ("run_log", reports::RUN_LOG, MartOrigin::RunLog, "One row per run that committed a snapshot."),
+        ] {
+            let mut file = MartFile {
+                path: format!("snapshots/{:010}/{name}.parquet", snapshot.number),
+                current: format!("current/{name}.parquet"),
+                digest: Digest::of(b""),
+                size_bytes: 0,
+                rows: 0,
+                as_of: snapshot.as_of,
+                origin,
+            };
+            let mut record = describe_report(name, description, columns);
+            let local = prepared._dir.path().join(format!("{name}.parquet"));
+            write_report(&mut file, &mut record, snapshot, &local)?;
+            prepared.local.insert(file.path.clone(), local);
+            record.files.push(file);
+            snapshot.marts.insert(name.to_owned(), record);
+        }
+        Ok(())
+    }
+
+    /// Writes a published file from its partition in the lake; sets its digest and size.
+    async fn write(&self, file: &mut MartFile, mart: &MartRecord, local: &Path) -> Result<()> {
+        let MartOrigin::Partition(partition) = &file.origin else { return Err(Error::bug("a report has no partition")) };
+        let input = self.open(partition).await?;
+        let built: SchemaRef = ParquetRecordBatchReaderBuilder::try_new(input.try_clone()?)?.schema().clone();
+        let sorted_by = mart.metadata.iter().find(|(k, _)| k == "bazgasht.grain").map_or(0, |(_, grain)| leading(&built, grain));
+        let spliced = splice::splice(&input, local, &built, mart, file.as_of, sorted_by)?;
+        (file.digest, file.size_bytes, file.rows) = (spliced.digest, spliced.size_bytes, spliced.rows);
+        Ok(())
+    }
+
+    /// A partition's file, opened locally.
+    async fn open(&self, file: &LakeFile) -> Result<File> {
+        if let Some(dir) = self.lake.local_dir() {
+            return File::open(dir.join(&file.path)).map_err(|e| Error::world(format!("cannot read {}", file.path), e));
+        }
+        let mut copy = tempfile::tempfile_in(self.scratch)?;
+        std::io::Write::write_all(&mut copy, &self.lake.require(&file.path).await?)?;
+        Ok(copy)
+    }
+
+    /// Brings the marts' store to what the snapshot says. `prepared` saves making files that are made already.
+    pub async fn publish(&self, snapshot: &Snapshot, prepared: Option<&Prepared>) -> Result<()> {
+        let known: Option<Current> = lake::read_json(self.marts, CURRENT).await.unwrap_or_default();
+        let there = self.listed("current").await?;
+        if known.as_ref().is_some_and(|k| k.snapshot == snapshot.number && k.is_intact(&there)) {
+            return Ok(());
+        }
+        let names: BTreeMap<&str, &MartRecord> = snapshot.marts.iter().map(|(name, mart)| (name.as_str(), mart)).collect();
+        let files = names.values().flat_map(|mart| mart.files.iter().map(move |file| (*mart, file)));
+        let published: BTreeMap<String, CurrentFile> = futures::stream::iter(files)
+            .map(|(mart, file)| self.place(snapshot, mart, file, prepared, known.as_ref(), &there))
+            .buffered(READS_AT_ONCE)
+            .map_ok(|file| (file.path.clone(), file))
+            .try_collect()
+            .await?;
+        let marts = names.iter().map(|(name, mart)| ((*name).to_owned(), current_mart(mart, &published))).collect();
+        let current = Current { format: lake::FORMAT, snapshot: snapshot.number, as_of: snapshot.as_of, marts };
+        self.marts.sync().await?;
+        self.marts.put(CURRENT, lake::to_json(&current)?).await?;
+        self.remove_stale(&current, &there).await?;
+        self.marts.sync().await
+    }
+
+    /// Puts one file at its immutable path and at its stable one, where it isn't there yet.
+    async fn place(
+        &self,
+        snapshot: &Snapshot,
+        mart: &MartRecord,
+        file: &MartFile,
+        prepared: Option<&Prepared>,
+        known: Option<&Current>,
+        there: &BTreeMap<String, Option<String>>,
+    ) -> Result<CurrentFile> {
+        let before = known.and_then(|k| k.file(&file.path)).filter(|k| k.digest == file.digest);
+        let etag = match before {
+            Some(before) => before.etag.clone(),
+            None => self.put_immutable(snapshot, mart, file, prepared).await?,
+        };
+        let kept = before.filter(|b| there.get(&file.current) == Some(&b.current_etag));
+        let current_etag = match kept {
+            Some(kept) => kept.current_etag.clone(),
+            None => {
+                self.marts.copy(&file.path, &file.current).await?;
+                self.marts.head(&file.current).await?.and_then(|meta| meta.e_tag)
+            }
+        };
+        Ok(CurrentFile {
+            path: file.path.clone(),
+            etag,
+            current: file.current.clone(),
+            current_etag,
+            size_bytes: file.size_bytes,
+            rows: file.rows,
+            as_of: file.as_of,
+            digest: file.digest.clone(),
+        })
+    }
+
+    async fn put_immutable(
+        &self,
+        snapshot: &Snapshot,
+        mart: &MartRecord,
+        file: &MartFile,
+        prepared: Option<&Prepared>,
+    ) -> Result<Option<String>> {
+        let there = self.marts.head(&file.path).await?;
+        if let Some(meta) = there.filter(|meta| meta.size == file.size_bytes) {
+            return Ok(meta.e_tag);
+        }
+        match prepared.and_then(|p| p.local.get(&file.path)) {
+            Some(local) => self.marts.put_file(&file.path, local).await?,
+            None => {
+                let dir = tempfile::tempdir_in(self.scratch)?;
+                let local = dir.path().join("again.parquet");
+                let mut again = file.clone();
+                match &file.origin {
+                    MartOrigin::Partition(_) => self.write(&mut again, mart, &local).await?,
+                    MartOrigin::RunLog | MartOrigin::DataQuality => {
+                        write_report(&mut again, &mut mart.clone(), snapshot, &local)?;
+                    }
+                }
+                if again.digest != file.digest {
+                    return Err(Error::bug(format!(
+                        "{} was made again with other bytes than snapshot {} says",
+                        file.path, snapshot.number
+                    )));
+                }
+                self.marts.put_file(&file.path, &local).await?;
+            }
+        }
+        Ok(self.marts.head(&file.path).await?.and_then(|meta| meta.e_tag))
+    }
+
+    async fn listed(&self, prefix: &str) -> Result<BTreeMap<String, Option<String>>> {
+        let objects = self.marts.list(prefix).await?;
+        Ok(objects.into_iter().map(|meta| (meta.location.to_string(), meta.e_tag)).collect())
+    }
+
+    /// Removes stable paths of marts and months that are no more.
+    async fn remove_stale(&self, current: &Current, there: &BTreeMap<String, Option<String>>) -> Result<()> {
+        let named: BTreeSet<&str> = current.files().map(|file| file.current.as_str()).collect();
+        for path in there.keys().filter(|path| !named.contains(path.as_str())) {
+            self.marts.delete(path).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Current {
+    fn files(&self) -> impl Iterator<Item = &CurrentFile> {
+        self.marts.values().flat_map(|mart| &mart.files)
+    }
+
+    fn file(&self, path: &str) -> Option<&CurrentFile> {
+        self.files().find(|file| file.path == path)
+    }
+
+    fn is_intact(&self, there: &BTreeMap<String, Option<String>>) -> bool {
+        self.files().all(|file| there.get(&file.current) == Some(&file.current_etag))
+    }
+}
+
+fn current_mart(mart: &MartRecord, published: &BTreeMap<String, CurrentFile>) -> CurrentMart {
+    let files: Vec<CurrentFile> = mart.files.iter().filter_map(|file| published.get(&file.path)).cloned().collect();
+    CurrentMart { rows: files.iter().map(|f| f.rows).sum(), columns: mart.schema.clone(), files }
+}
+
+fn same_shape(before: &MartRecord, now: &MartRecord) -> bool {
+    before.schema == now.schema && before.metadata == now.metadata && before.column_metadata == now.column_metadata
+}
+
+fn same_content(before: &MartFile, now: &MartFile) -> bool {
+    before.current == now.current && before.as_of == now.as_of && before.origin == now.origin
+}
+
+/// How many of the leading columns are the grain's, which the rows are sorted by.
+fn leading(schema: &Schema, grain: &str) -> usize {
+    let grain: Vec<&str> = grain.split(", ").collect();
+    schema.fields().iter().zip(&grain).take_while(|(field, key)| field.name() == **key).count()
+}
+
+/// A mart's shape and docs, without files.
+fn describe(model: &Model) -> MartRecord {
+    let columns = model.columns.iter().map(|c| (c.name.clone(), c.data_type.to_string(), c.doc.clone(), c.unit.clone()));
+    let as_of = ("as_of".to_owned(), "Date32".to_owned(), AS_OF_DOC.to_owned(), None);
+    record(&model.description, &model.grain, columns.chain([as_of]))
+}
+
+const AS_OF_DOC: &str = "The last business day that counts in this row.";
+
+fn describe_report(_name: &str, description: &str, columns: &[reports::ReportColumn]) -> MartRecord {
+    let columns = columns.iter().map(|(name, doc)| ((*name).to_owned(), String::new(), (*doc).to_owned(), None));
+    record(description, &[], columns)
+}
+
+fn record(
+    description: &str,
+    grain: &[String],
+    columns: impl Iterator<Item = (String, String, String, Option<String>)>,
+) -> MartRecord {
+    let mut mart = MartRecord {
+        files: vec![],
+        schema: vec![],
+        metadata: vec![
+            ("bazgasht.description".to_owned(), description.to_owned()),
+            ("bazgasht.format".to_owned(), lake::FORMAT.to_string()),
+            ("bazgasht.grain".to_owned(), grain.join(", ")),
+        ],
+        column_metadata: BTreeMap::new(),
+    };
+    for (name, data_type, doc, unit) in columns {
+        let mut about = BTreeMap::from([("doc".to_owned(), doc)]);
+        about.extend(unit.map(|unit| ("unit".to_owned(), unit)));
+        mart.column_metadata.insert(name.clone(), about);
+        mart.schema.push((name, data_type));
+    }
+    let docs = serde_json::to_string(&mart.column_metadata).unwrap_or_default();
+    mart.metadata.insert(0, ("bazgasht.columns".to_owned(), docs));
+    mart
+}
+
+fn write_report(file: &mut MartFile, mart: &mut MartRecord, snapshot: &Snapshot, local: &Path) -> Result<()> {
+    let batch = match file.origin {
+        MartOrigin::RunLog => reports::run_log(snapshot)?,
+        _ => reports::data_quality(snapshot)?,
+    };
+    let dates = arrow::array::Date32Array::from(vec![
+        arrow::datatypes::Date32Type::from_naive_date(file.as_of);
+        batch.num_rows()
+    ]);
+    mart.column_metadata.entry("as_of".to_owned()).or_insert_with(|| BTreeMap::from([("doc".to_owned(), AS_OF_DOC.to_owned())]));
+    let schema = splice::published_schema(&batch.schema(), mart);
+    mart.schema = schema.fields().iter().map(|f| (f.name().clone(), f.data_type().to_string())).collect();
+    let columns = batch.columns().iter().cloned().chain([std::sync::Arc::new(dates) as arrow::array::ArrayRef]).collect();
+    let schema = std::sync::Arc::new(schema);
+    let batch = arrow::array::RecordBatch::try_new(schema.clone(), columns)?;
+    let properties = splice::published_properties(&schema, mart, file.as_of, 0)?;
+    let out = HashingWriter::new(File::create(local)?);
+    let mut writer = ArrowWriter::try_new(out, schema, Some(properties))?;
+    writer.write(&batch)?;
+    let (_, digest, size_bytes) = writer.into_inner()?.finish();
+    (file.digest, file.size_bytes, file.rows) = (digest, size_bytes, batch.num_rows() as u64);
+    Ok(())
+}
+
+/// The models whose marts a catalog publishes, with the two reports.
+pub fn published_names(catalog: &Catalog) -> Vec<String> {
+    let mut names: Vec<String> = catalog.marts().map(|m| m.name.clone()).collect();
+    names.extend(["data_quality".to_owned(), "run_log".to_owned()]);
+    names.sort();
+    names
+}

@@ -1,0 +1,154 @@
+//! The two marts that tell of the pipeline itself: `run_log` and `data_quality`.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, BooleanArray, Date32Array, RecordBatch, StringArray, TimestampMicrosecondArray, UInt64Array};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Date32Type};
+
+use crate::error::Result;
+use crate::snapshot::Snapshot;
+
+/// A column of such a mart: name and doc.
+pub type ReportColumn = (&'static str, &'static str);
+
+pub const RUN_LOG: &[ReportColumn] = &[
+    ("snapshot", "Number of the snapshot that the run committed."),
+    ("run_id", "The run; sorts by time."),
+    ("kind", "run or rollback."),
+    ("run_as_of", "The business date that the run was as of."),
+    ("started_at", "When the run started, UTC."),
+    ("committed_at", "When its snapshot was committed, UTC."),
+    ("partitions_built", "Model partitions that had to be built."),
+    ("objects_read", "Input objects that had to be read."),
+    ("rows_read", "Rows in those objects."),
+    ("rows_rejected", "Rows rejected among them."),
+];
+
+pub const DATA_QUALITY: &[ReportColumn] = &[
+    ("subject_kind", "source or model."),
+    ("subject", "The source's or model's name."),
+    ("partition", "The model's partition; all for a source."),
+    (
+        "measure",
+        "read, staged, duplicate, superseded; rejected:<rule>, skipped:<rule>, warning:<what>; rows, checks and failed of a model.",
+    ),
+    ("value", "How many rows, or checks."),
+    ("is_ok", "False where the measure is a failed check."),
+];
+
+/// One row per run, oldest first.
+pub fn run_log(snapshot: &Snapshot) -> Result<RecordBatch> {
+    let log = &snapshot.run_log;
+    let number = |of: fn(&crate::snapshot::RunLogRow) -> u64| signed(log.iter().map(of));
+    let time = |of: fn(&crate::snapshot::RunLogRow) -> i64| -> ArrayRef {
+        Arc::new(TimestampMicrosecondArray::from_iter_values(log.iter().map(of)).with_timezone("UTC"))
+    };
+    let days = Date32Array::from_iter_values(log.iter().map(|r| Date32Type::from_naive_date(r.as_of)));
+    table(
+        RUN_LOG,
+        vec![
+            number(|r| r.snapshot)?,
+            Arc::new(StringArray::from_iter_values(log.iter().map(|r| &r.run_id))),
+            Arc::new(StringArray::from_iter_values(log.iter().map(|r| &r.kind))),
+            Arc::new(days),
+            time(|r| r.started_at.timestamp_micros()),
+            time(|r| r.committed_at.timestamp_micros()),
+            number(|r| r.partitions_built)?,
+            number(|r| r.objects_read)?,
+            number(|r| r.rows_read)?,
+            number(|r| r.rows_rejected)?,
+        ],
+    )
+}
+
+struct Measure {
+    kind: &'static str,
+    subject: String,
+    partition: String,
+    measure: String,
+    value: u64,
+    is_ok: bool,
+}
+
+/// What this snapshot's sources and checks were like, by subject, partition and measure.
+pub fn data_quality(snapshot: &Snapshot) -> Result<RecordBatch> {
+    let mut measures = Vec::new();
+    for (name, source) in &snapshot.sources {
+        source_measures(snapshot, name, source, &mut measures);
+    }
+    for (model, partitions) in &snapshot.partitions {
+        for (partition, record) in partitions {
+            let failed = record.violations.len() as u64;
+            for (measure, value, is_ok) in
+                [("rows", record.file.rows, true), ("checks", record.checks, true), ("failed", failed, failed == 0)]
+            {
+                measures.push(Measure {
+                    kind: "model",
+                    subject: model.clone(),
+                    partition: partition.to_string(),
+                    measure: measure.to_owned(),
+                    value,
+                    is_ok,
+                });
+            }
+        }
+    }
+    measures.sort_by(|a, b| (a.kind, &a.subject, &a.partition, &a.measure).cmp(&(b.kind, &b.subject, &b.partition, &b.measure)));
+    let text = |of: fn(&Measure) -> &str| -> ArrayRef { Arc::new(StringArray::from_iter_values(measures.iter().map(of))) };
+    table(
+        DATA_QUALITY,
+        vec![
+            text(|m| m.kind),
+            text(|m| &m.subject),
+            text(|m| &m.partition),
+            text(|m| &m.measure),
+            signed(measures.iter().map(|m| m.value))?,
+            Arc::new(measures.iter().map(|m| Some(m.is_ok)).collect::<BooleanArray>()),
+        ],
+    )
+}
+
+fn source_measures(
+    snapshot: &Snapshot,
+    name: &str,
+    source: &crate::snapshot::SourceState,
+    measures: &mut Vec<Measure>,
+) {
+    let mut counts: std::collections::BTreeMap<String, u64> = std::collections::BTreeMap::new();
+    let mut add = |measure: String, value: u64| *counts.entry(measure).or_default() += value;
+    for object in source.objects.values() {
+        let Some(extract) = source.extracts.get(&object.extract) else { continue };
+        add("read".to_owned(), extract.read);
+        extract.rejected.iter().for_each(|(rule, n)| add(format!("rejected:{rule}"), *n));
+        extract.skipped.iter().for_each(|(rule, n)| add(format!("skipped:{rule}"), *n));
+        extract.warnings.iter().for_each(|(what, n)| add(format!("warning:{what}"), *n));
+        if let Some(orphans) = source.homes.orphans.get(&extract.key) {
+            add("rejected:order_missing".to_owned(), orphans.rows);
+        }
+    }
+    let staging = snapshot.partitions.get(&format!("stg_{name}"));
+    for count in staging.into_iter().flat_map(|p| p.values()).filter_map(|record| record.counts) {
+        add("staged".to_owned(), count.staged);
+        add("duplicate".to_owned(), count.duplicate);
+        add("superseded".to_owned(), count.superseded);
+    }
+    measures.extend(counts.into_iter().map(|(measure, value)| Measure {
+        kind: "source",
+        subject: name.to_owned(),
+        partition: "all".to_owned(),
+        measure,
+        value,
+        is_ok: true,
+    }));
+}
+
+/// BI tools know no unsigned integers.
+fn signed(values: impl Iterator<Item = u64>) -> Result<ArrayRef> {
+    Ok(cast(&UInt64Array::from_iter_values(values), &DataType::Int64)?)
+}
+
+fn table(columns: &[ReportColumn], arrays: Vec<ArrayRef>) -> Result<RecordBatch> {
+    let named = columns.iter().zip(arrays).map(|((name, _), array)| (*name, array, true));
+    Ok(RecordBatch::try_from_iter_with_nullable(named)?)
+}

@@ -1,0 +1,357 @@
+//! A run, from the listing to the published marts:
+//!
+//! ```text
+//! Config → Listed → Extracted → Planned → Built → Checked → Snapshot → Report
+//! ```
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, NaiveDate, Utc};
+use futures::{StreamExt, TryStreamExt};
+
+use crate::build::{Builder, Built};
+use crate::check::{Checked, check};
+use crate::contract::SourceName;
+use crate::error::{Error, Result};
+use crate::extract::extract;
+use crate::homes;
+use crate::interrupt::Interrupt;
+use crate::lake;
+use crate::listing::{Listed, ListedSource, list, version};
+use crate::model::Table;
+use crate::plan::{Ground, Plan, Resolver};
+use crate::project::{OpenSource, Project};
+use crate::publish::Workshop;
+use crate::report::Progress;
+use crate::snapshot::{ExtractRecord, ObjectRecord, RunLogRow, Snapshot, SourceState};
+use crate::sources::Sources;
+
+/// What a run is asked to do.
+#[derive(Debug, Clone, Default)]
+pub struct Request {
+    /// `None`: yesterday, in the project's zone, by the clock given to [`run`].
+    pub as_of: Option<NaiveDate>,
+    /// Only these models and what they read; such a run never publishes.
+    pub select: Option<Vec<String>>,
+    pub rebuild: bool,
+}
+
+/// The world around a run, passed in.
+pub struct Surroundings<'a> {
+    pub now: &'a (dyn Fn() -> DateTime<Utc> + Sync),
+    pub interrupt: &'a Interrupt,
+    pub progress: &'a dyn Progress,
+}
+
+/// The sources as they are now, every object extracted.
+pub struct Extracted {
+    pub sources: Sources,
+    pub objects_read: u64,
+    pub rows_read: u64,
+    pub rows_rejected: u64,
+}
+
+/// How a run ended, when it didn't fail.
+pub enum Outcome {
+    /// Everything is as the newest snapshot has it.
+    NothingToDo(Box<Snapshot>),
+    Published(Box<Snapshot>, Summary),
+    /// A `--select` run: built, not published.
+    Built(Summary),
+}
+
+/// What a run did.
+#[derive(Debug, Clone, Default)]
+pub struct Summary {
+    pub built: Vec<(String, String)>,
+    pub unchanged: u64,
+    pub objects_read: u64,
+    pub rows_read: u64,
+    pub rows_rejected: u64,
+}
+
+/// Runs the pipeline once.
+///
+/// # Errors
+/// Every kind of [`Error`]; whichever it is, the marts that were published before still stand.
+pub async fn run(project: &Project, request: &Request, around: &Surroundings<'_>) -> Result<Outcome> {
+    let started_at = (around.now)();
+    let workshop = workshop(project);
+    let prior = Snapshot::newest(&project.lake).await?;
+    if let Some(prior) = &prior {
+        workshop.publish(prior, None).await?;
+    }
+    let listed = list(project, prior.as_ref()).await?;
+    let extracted = extracted(project, &listed, prior.as_ref(), around).await?;
+    let ground = ground(project, request, &extracted.sources, started_at);
+    let resolver = Resolver { ground: &ground, prior: prior.as_ref(), lake: &project.lake, rebuild: request.rebuild };
+    let wanted = wanted(project, request)?;
+    let planned = resolver.plan(wanted.as_ref()).await?;
+    if wanted.is_none() && is_settled(&planned, prior.as_ref(), &ground) {
+        let prior = prior.ok_or_else(|| Error::bug("settled without a snapshot"))?;
+        return Ok(Outcome::NothingToDo(Box::new(prior)));
+    }
+    let builder = Builder {
+        resolver: &resolver,
+        engine: &project.engine,
+        lake: &project.lake,
+        occasions: &project.occasions,
+        interrupt: around.interrupt,
+        progress: around.progress,
+    };
+    let built = builder.build(&planned).await?;
+    let summary = summary(&built, &extracted);
+    let max_rejected = |name: &str| project.sources.iter().find(|(n, _)| n.as_str() == name).map_or(0.0, |(_, s)| s.config.max_rejected);
+    let checked = check(built, &extracted.sources, max_rejected)?;
+    if wanted.is_some() {
+        return Ok(Outcome::Built(summary));
+    }
+    around.interrupt.check()?;
+    let snapshot = commit(project, &ground, &checked, prior.as_ref(), &summary, started_at, around).await?;
+    Ok(Outcome::Published(Box::new(snapshot), summary))
+}
+
+/// What `run` would do: the same stages up to the plan. Extracting harms nobody, so it happens here too.
+pub async fn plan(project: &Project, request: &Request, around: &Surroundings<'_>) -> Result<Plan> {
+    let prior = Snapshot::newest(&project.lake).await?;
+    let listed = list(project, prior.as_ref()).await?;
+    let extracted = extracted(project, &listed, prior.as_ref(), around).await?;
+    let ground = ground(project, request, &extracted.sources, (around.now)());
+    let resolver = Resolver { ground: &ground, prior: prior.as_ref(), lake: &project.lake, rebuild: request.rebuild };
+    resolver.plan(wanted(project, request)?.as_ref()).await
+}
+
+pub(crate) fn workshop(project: &Project) -> Workshop<'_> {
+    Workshop { lake: &project.lake, marts: &project.marts, scratch: project.engine.scratch() }
+}
+
+fn ground<'a>(project: &'a Project, request: &Request, sources: &'a Sources, now: DateTime<Utc>) -> Ground<'a> {
+    Ground {
+        catalog: &project.catalog,
+        calendar: project.calendar,
+        as_of: request.as_of.unwrap_or_else(|| project.zone.yesterday(now)),
+        settings: &project.settings,
+        sources,
+        calendar_fingerprint: project.calendar_fingerprint.clone(),
+    }
+}
+
+/// Nothing to build, the same date, the same objects: the newest snapshot says it all already.
+fn is_settled(plan: &Plan, prior: Option<&Snapshot>, ground: &Ground<'_>) -> bool {
+    let Some(prior) = prior else { return false };
+    let same_objects = ground.sources.0.iter().all(|(name, source)| {
+        prior.sources.get(name).map_or(source.state.objects.is_empty(), |before| *before == source.state)
+    });
+    let same_models = prior.partitions.len() == ground.catalog.names().count();
+    plan.is_empty() && prior.as_of == ground.as_of && same_objects && same_models && prior.engine == lake::ENGINE
+}
+
+/// The models that `--select` asks for, with everything that they read.
+fn wanted(project: &Project, request: &Request) -> Result<Option<BTreeSet<String>>> {
+    let Some(selected) = &request.select else { return Ok(None) };
+    let mut wanted = BTreeSet::new();
+    let mut queue: Vec<String> = selected.clone();
+    while let Some(name) = queue.pop() {
+        let model = project.catalog.get(&name).ok_or_else(|| {
+            let nearest = crate::config::nearest(&name, project.catalog.names());
+            let hint = nearest.map_or(String::new(), |n| format!("; did you mean `{n}`?"));
+            Error::config(format!("--select: there is no model `{name}`{hint}"))
+        })?;
+        if wanted.insert(name) {
+            queue.extend(model.reads.iter().filter_map(|read| match &read.table {
+                Table::Model(name) => Some(name.clone()),
+                Table::Source(_) => None,
+            }));
+        }
+    }
+    Ok(Some(wanted))
+}
+
+fn summary(built: &Built, extracted: &Extracted) -> Summary {
+    Summary {
+        built: built.built.iter().map(|(model, partition)| (model.clone(), partition.to_string())).collect(),
+        unchanged: built.unchanged,
+        objects_read: extracted.objects_read,
+        rows_read: extracted.rows_read,
+        rows_rejected: extracted.rows_rejected,
+    }
+}
+
+/// Extracts every object whose content isn't known, and settles where contested keys live.
+async fn extracted(
+    project: &Project,
+    listed: &Listed,
+    prior: Option<&Snapshot>,
+    around: &Surroundings<'_>,
+) -> Result<Extracted> {
+    let mut states = BTreeMap::new();
+    let (mut objects_read, mut rows_read, mut rows_rejected) = (0, 0, 0);
+    for (name, source) in &project.sources {
+        let before = prior.and_then(|p| p.sources.get(name.as_str()));
+        let fresh = unknown(source, &listed.0[name], before)?;
+        around.progress.begin(&format!("extract {name}"), fresh.len() as u64);
+        let found = extract_all(project, source, &fresh, around).await?;
+        around.progress.end();
+        objects_read += found.len() as u64;
+        rows_read += found.values().map(|e| e.read).sum::<u64>();
+        rows_rejected += found.values().flat_map(|e| e.rejected.values()).sum::<u64>();
+        states.insert(*name, state(source, &listed.0[name], before, &found)?);
+    }
+    let mut sources = project.sources_with(states);
+    settle_homes(project, &mut sources, prior).await?;
+    Ok(Extracted { sources, objects_read, rows_read, rows_rejected })
+}
+
+/// Objects that the last snapshot doesn't know in this version, decoded like this.
+fn unknown<'a>(
+    source: &OpenSource,
+    listed: &'a ListedSource,
+    before: Option<&SourceState>,
+) -> Result<Vec<(&'a String, &'a (usize, object_store::ObjectMeta))>> {
+    let mut fresh = Vec::new();
+    for (path, object) in &listed.objects {
+        let sighting = source.decoding.sighting(path, object.1.size, &version(&object.1))?;
+        let known = before.and_then(|b| b.objects.get(path)).is_some_and(|record| record.sighting == sighting);
+        if !known {
+            fresh.push((path, object));
+        }
+    }
+    Ok(fresh)
+}
+
+async fn extract_all(
+    project: &Project,
+    source: &OpenSource,
+    fresh: &[(&String, &(usize, object_store::ObjectMeta))],
+    around: &Surroundings<'_>,
+) -> Result<BTreeMap<String, ExtractRecord>> {
+    futures::stream::iter(fresh.iter().copied())
+        .map(|(path, (store, meta))| async move {
+            around.interrupt.check()?;
+            let record = extract_one(project, source, path, *store, meta).await?;
+            around.progress.step(path);
+            Ok::<_, Error>((path.clone(), record))
+        })
+        .buffer_unordered(project.engine.threads())
+        .try_collect()
+        .await
+}
+
+/// Extracts one object, or finds what an earlier, unfinished run made of it.
+async fn extract_one(
+    project: &Project,
+    source: &OpenSource,
+    path: &str,
+    store: usize,
+    meta: &object_store::ObjectMeta,
+) -> Result<ExtractRecord> {
+    let sighting = source.decoding.sighting(path, meta.size, &version(meta))?;
+    let seen = format!("seen/{}/{sighting}.json", source.config.name);
+    if let Some(record) = lake::read_json(&project.lake, &seen).await? {
+        return Ok(record);
+    }
+    let record =
+        extract(&source.stores[store], meta, &project.lake, &source.decoding, project.engine.scratch()).await?;
+    project.lake.put(&seen, lake::to_json(&record)?).await?;
+    Ok(record)
+}
+
+fn state(
+    source: &OpenSource,
+    listed: &ListedSource,
+    before: Option<&SourceState>,
+    found: &BTreeMap<String, ExtractRecord>,
+) -> Result<SourceState> {
+    let mut state = SourceState::default();
+    for (path, (_, meta)) in &listed.objects {
+        let record = match found.get(path) {
+            Some(extract) => {
+                state.extracts.insert(extract.key.clone(), extract.clone());
+                let sighting = source.decoding.sighting(path, meta.size, &version(meta))?;
+                ObjectRecord { size_bytes: meta.size, version: version(meta), sighting, extract: extract.key.clone() }
+            }
+            None => match before.and_then(|b| b.objects.get(path)) {
+                Some(known) => known.clone(),
+                None => continue,
+            },
+        };
+        state.objects.insert(path.clone(), record);
+    }
+    state.objects.extend(listed.kept.clone());
+    for object in state.objects.values() {
+        if let Some(known) = before.and_then(|b| b.extracts.get(&object.extract)) {
+            state.extracts.entry(object.extract.clone()).or_insert_with(|| known.clone());
+        }
+    }
+    Ok(state)
+}
+
+async fn settle_homes(project: &Project, sources: &mut Sources, prior: Option<&Snapshot>) -> Result<()> {
+    let before = |name: &str| prior.and_then(|p| p.sources.get(name));
+    let names: Vec<String> = sources.0.keys().cloned().collect();
+    let mut homes = BTreeMap::new();
+    for name in &names {
+        let source = &sources.0[name];
+        let found = if source.follows_orders() {
+            let orders = &sources.0[SourceName::Orders.as_str()];
+            homes::follow_orders(&project.lake, source, orders, before(name), before(SourceName::Orders.as_str())).await?
+        } else if source.contract.time.is_some() {
+            homes::settle(&project.lake, source, before(name)).await?
+        } else {
+            continue;
+        };
+        homes.insert(name.clone(), found);
+    }
+    for (name, found) in homes {
+        if let Some(source) = sources.0.get_mut(&name) {
+            source.state.homes = found;
+        }
+    }
+    Ok(())
+}
+
+/// Commits what was checked as the next snapshot and publishes it.
+async fn commit(
+    project: &Project,
+    ground: &Ground<'_>,
+    checked: &Checked,
+    prior: Option<&Snapshot>,
+    summary: &Summary,
+    started_at: DateTime<Utc>,
+    around: &Surroundings<'_>,
+) -> Result<Snapshot> {
+    let workshop = workshop(project);
+    let number = prior.map_or(1, |p| p.number + 1);
+    around.progress.begin("publish", 1);
+    let mut prepared = workshop.prepare(number, ground, checked.built(), prior).await?;
+    let run_id = uuid::Uuid::now_v7().to_string();
+    let log_row = RunLogRow {
+        snapshot: number,
+        run_id: run_id.clone(),
+        kind: "run".to_owned(),
+        as_of: ground.as_of,
+        started_at,
+        committed_at: (around.now)(),
+        partitions_built: summary.built.len() as u64,
+        objects_read: summary.objects_read,
+        rows_read: summary.rows_read,
+        rows_rejected: summary.rows_rejected,
+    };
+    let sources = ground.sources.0.iter().filter(|(_, s)| s.configured);
+    let mut snapshot = Snapshot {
+        format: lake::FORMAT,
+        number,
+        run_id,
+        as_of: ground.as_of,
+        engine: lake::ENGINE.to_owned(),
+        sources: sources.map(|(name, source)| (name.clone(), source.state.clone())).collect(),
+        partitions: checked.built().partitions.clone(),
+        marts: prepared.marts.clone(),
+        run_log: prior.map(|p| p.run_log.clone()).unwrap_or_default().into_iter().chain([log_row]).collect(),
+    };
+    workshop.add_reports(&mut snapshot, &mut prepared).await?;
+    snapshot.commit(&project.lake).await?;
+    workshop.publish(&snapshot, Some(&prepared)).await?;
+    around.progress.end();
+    Ok(snapshot)
+}

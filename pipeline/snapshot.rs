@@ -1,0 +1,269 @@
+//! Snapshots: what a run stands on, committed by creating the next numbered object.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::str::FromStr;
+
+use bytes::Bytes;
+use chrono::{DateTime, NaiveDate, Utc};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::calendar::Month;
+use crate::engine::Violation;
+use crate::error::{Error, Result};
+use crate::lake::{self, Digest, LakeFile};
+use crate::storage::Storage;
+
+/// A partition of a model or of an extracted object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum PartitionId {
+    Whole,
+    Month(Month),
+}
+
+impl fmt::Display for PartitionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PartitionId::Whole => f.pad("all"),
+            PartitionId::Month(month) => f.pad(&month.to_string()),
+        }
+    }
+}
+
+impl FromStr for PartitionId {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "all" => Ok(PartitionId::Whole),
+            _ => text.parse().map(PartitionId::Month).map_err(|_| format!("`{text}` is not a partition")),
+        }
+    }
+}
+
+impl Serialize for PartitionId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for PartitionId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// An input object as it was when it was read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObjectRecord {
+    pub size_bytes: u64,
+    /// The store's ETag, or its modification time where it has none: only ever the reason not to read again.
+    pub version: String,
+    /// A hash over path, size, version and the decoding: as long as it is the same, the object isn't read again.
+    pub sighting: Digest,
+    /// The key of what was extracted from it.
+    pub extract: Digest,
+}
+
+/// What extracting one content gave. It depends on the content and on how it was decoded, on nothing else.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExtractRecord {
+    pub key: Digest,
+    /// Rows in the file, whatever became of them.
+    pub read: u64,
+    pub skipped: BTreeMap<String, u64>,
+    pub rejected: BTreeMap<String, u64>,
+    /// Typed rows by business month (`all` where the source has no business day).
+    pub rows: BTreeMap<PartitionId, LakeFile>,
+    /// Sorted distinct hashes of the home keys of those rows.
+    pub keys: BTreeMap<PartitionId, LakeFile>,
+    pub rejects: Option<LakeFile>,
+    /// Values that were set to NULL or look odd, by what is odd about them.
+    #[serde(default)]
+    pub warnings: BTreeMap<String, u64>,
+}
+
+impl ExtractRecord {
+    pub fn extracted_rows(&self) -> u64 {
+        self.rows.values().map(|f| f.rows).sum()
+    }
+}
+
+/// Where keys that occur in several months belong. A pure function of the source's objects.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Homes {
+    /// All rows of keys that occur in more than one month: key, month, version, extract, line.
+    pub contested: Option<LakeFile>,
+    /// Keys that occur in this month and live in another.
+    pub departed: BTreeMap<PartitionId, LakeFile>,
+    /// Rows that live in this month and were found in another month's files.
+    pub arrived: BTreeMap<PartitionId, LakeFile>,
+    /// The extracts that those rows came from.
+    pub arrived_from: BTreeMap<PartitionId, BTreeSet<Digest>>,
+    /// For rows without a day of their own: the months in which their orders occur, by extract.
+    pub touched: BTreeMap<Digest, BTreeSet<PartitionId>>,
+    /// For rows without a day: the hashes of orders that are nowhere, once per row, by extract.
+    pub orphans: BTreeMap<Digest, LakeFile>,
+}
+
+/// A source as one snapshot knows it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceState {
+    pub objects: BTreeMap<String, ObjectRecord>,
+    pub extracts: BTreeMap<Digest, ExtractRecord>,
+    pub homes: Homes,
+}
+
+/// What a partition's key was hashed from, kept so that `plan` can say why a partition is to be rebuilt.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyParts {
+    pub sql: String,
+    pub engine: String,
+    pub parameters: BTreeMap<String, String>,
+    /// Per table read, a digest over its partitions' digests.
+    pub inputs: BTreeMap<String, String>,
+}
+
+/// Rows of a staging partition, by what became of them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RowCounts {
+    pub read: u64,
+    pub staged: u64,
+    pub duplicate: u64,
+    pub superseded: u64,
+}
+
+/// A model partition as built: it lies beside the partition's file and in every snapshot that stands on it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartitionRecord {
+    pub key: Digest,
+    pub file: LakeFile,
+    pub parts: KeyParts,
+    /// Row-level checks that failed while it was written, and SQL checks that returned rows.
+    pub violations: Vec<Violation>,
+    /// Names of the checks that were made.
+    pub checks: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counts: Option<RowCounts>,
+}
+
+/// One published file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MartFile {
+    /// Immutable; under the marts' root. An unchanged file keeps the path of the snapshot that wrote it.
+    pub path: String,
+    /// The stable path for BI tools.
+    pub current: String,
+    pub digest: Digest,
+    pub size_bytes: u64,
+    pub rows: u64,
+    pub as_of: NaiveDate,
+    pub origin: MartOrigin,
+}
+
+/// What a published file is made from; enough to make the same bytes again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MartOrigin {
+    Partition(LakeFile),
+    RunLog,
+    DataQuality,
+}
+
+/// One published mart.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MartRecord {
+    pub files: Vec<MartFile>,
+    /// Column names and types, in order.
+    pub schema: Vec<(String, String)>,
+    /// The files' key-value metadata, sorted; and each column's.
+    pub metadata: Vec<(String, String)>,
+    pub column_metadata: BTreeMap<String, BTreeMap<String, String>>,
+}
+
+/// One line of the run log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunLogRow {
+    pub snapshot: u64,
+    pub run_id: String,
+    pub kind: String,
+    pub as_of: NaiveDate,
+    pub started_at: DateTime<Utc>,
+    pub committed_at: DateTime<Utc>,
+    pub partitions_built: u64,
+    pub objects_read: u64,
+    pub rows_read: u64,
+    pub rows_rejected: u64,
+}
+
+/// The manifest of everything that a run stands on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Snapshot {
+    pub format: u32,
+    pub number: u64,
+    pub run_id: String,
+    pub as_of: NaiveDate,
+    pub engine: String,
+    pub sources: BTreeMap<String, SourceState>,
+    pub partitions: BTreeMap<String, BTreeMap<PartitionId, PartitionRecord>>,
+    pub marts: BTreeMap<String, MartRecord>,
+    pub run_log: Vec<RunLogRow>,
+}
+
+impl Snapshot {
+    /// The newest committed snapshot, if there is one.
+    pub async fn newest(lake: &Storage) -> Result<Option<Snapshot>> {
+        match numbers(lake).await?.last() {
+            Some(&number) => Self::read(lake, number).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    pub async fn read(lake: &Storage, number: u64) -> Result<Snapshot> {
+        let path = lake::snapshot_path(number);
+        let snapshot: Snapshot = lake::read_json(lake, &path)
+            .await?
+            .ok_or_else(|| Error::config(format!("there is no snapshot {number} in {}", lake.location())))?;
+        if snapshot.format != lake::FORMAT {
+            return Err(Error::config(format!(
+                "{} has the lake format {}, this binary writes format {}; use the binary that made it, or a new lake \
+                 (everything in a lake can be rebuilt)",
+                lake.location(),
+                snapshot.format,
+                lake::FORMAT
+            )));
+        }
+        Ok(snapshot)
+    }
+
+    /// Creates the snapshot's numbered object. Exactly one of several runs that try the same number succeeds.
+    ///
+    /// # Errors
+    /// [`Error::Lost`] when another run's snapshot is there; storage errors when it cannot be told.
+    pub async fn commit(&self, lake: &Storage) -> Result<()> {
+        lake.sync().await?;
+        let path = lake::snapshot_path(self.number);
+        let bytes = Bytes::from(lake::to_json(self)?);
+        let mut tries = 0;
+        loop {
+            let attempt = lake.create(&path, bytes.clone()).await;
+            if matches!(attempt, Ok(true)) {
+                return lake.sync().await;
+            }
+            // "Already exists", or an error that leaves it open whether the object landed: what is there decides.
+            match lake::read_json::<Snapshot>(lake, &path).await? {
+                Some(there) if there.run_id == self.run_id => return lake.sync().await,
+                Some(_) => return Err(Error::Lost(self.number)),
+                None if tries < 3 => tries += 1,
+                None => return attempt.map(|_| ()),
+            }
+        }
+    }
+}
+
+/// Numbers of all committed snapshots, ascending.
+pub async fn numbers(lake: &Storage) -> Result<Vec<u64>> {
+    let objects = lake.list("snapshots").await?;
+    let number = |path: &str| path.strip_prefix("snapshots/")?.strip_suffix(".json")?.parse().ok();
+    Ok(objects.iter().filter_map(|o| number(o.location.as_ref())).collect())
+}

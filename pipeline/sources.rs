@@ -1,0 +1,172 @@
+//! The sources of a run: their objects, what was extracted from them, and what each month's staging reads of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use arrow::datatypes::SchemaRef;
+
+use crate::calendar::Month;
+use crate::contract::{Contract, SourceName};
+use crate::engine::{ScanFile, TaskTable};
+use crate::extract;
+use crate::lake::{Digest, KeyHasher, LakeFile};
+use crate::snapshot::{PartitionId, SourceState};
+
+/// One source: its contract, and its state if it is configured.
+#[derive(Debug, Clone)]
+pub struct Source {
+    pub contract: Contract,
+    pub configured: bool,
+    /// One delivery is a folder of objects, not one object.
+    pub by_folder: bool,
+    pub state: SourceState,
+}
+
+/// All sources, by name; one that isn't configured is an empty table with its schema.
+#[derive(Debug, Clone)]
+pub struct Sources(pub BTreeMap<String, Source>);
+
+/// One object's file in a partition, with the rank of its delivery among the partition's.
+#[derive(Debug, Clone, Copy)]
+pub struct Delivered<'a> {
+    pub rank: i64,
+    pub extract: &'a Digest,
+    pub file: &'a LakeFile,
+}
+
+impl Source {
+    /// The column whose hash decides a row's home month.
+    pub fn home_key(&self) -> &'static str {
+        self.contract.key[0]
+    }
+
+    /// Rows without a day of their own follow their order's home month.
+    pub fn follows_orders(&self) -> bool {
+        self.contract.source == SourceName::OrderItems && self.contract.time.is_none()
+    }
+
+    pub fn schema(&self) -> SchemaRef {
+        extract::schema(&self.contract)
+    }
+
+    /// The delivery that an object belongs to.
+    pub fn delivery<'a>(&self, path: &'a str) -> &'a str {
+        if self.by_folder { path.rsplit_once('/').map_or("", |(folder, _)| folder) } else { path }
+    }
+
+    /// An object's file in a partition.
+    fn file_in(&self, extract: &Digest, partition: PartitionId) -> Option<&LakeFile> {
+        let record = self.state.extracts.get(extract)?;
+        if self.follows_orders() && partition != PartitionId::Whole {
+            let touches = self.state.homes.touched.get(extract)?.contains(&partition);
+            return record.rows.get(&PartitionId::Whole).filter(|_| touches);
+        }
+        record.rows.get(&partition)
+    }
+
+    /// The files of a partition in path order, ranked by delivery. Only the order of the paths counts,
+    /// so moving a whole folder elsewhere changes nothing.
+    pub fn delivered(&self, partition: PartitionId) -> Vec<Delivered<'_>> {
+        let ranks = self.ranks(|extract| self.takes_part(extract, partition));
+        let objects = self.state.objects.iter();
+        let files = objects.filter_map(|(path, object)| {
+            let file = self.file_in(&object.extract, partition)?;
+            Some(Delivered { rank: ranks[self.delivery(path)], extract: &object.extract, file })
+        });
+        files.collect()
+    }
+
+    /// The ranks, in a month, of the deliveries that brought some extracts which lie in other months' files.
+    pub fn arrival_ranks<'a>(
+        &self,
+        home: PartitionId,
+        extracts: impl Iterator<Item = &'a Digest>,
+    ) -> BTreeMap<&'a Digest, Vec<i64>> {
+        let arriving: BTreeSet<&Digest> = extracts.collect();
+        let ranks = self.ranks(|extract| self.file_in(extract, home).is_some() || arriving.contains(extract));
+        let of = |extract: &Digest| {
+            let objects = self.state.objects.iter().filter(|(_, object)| &object.extract == extract);
+            objects.map(|(path, _)| ranks[self.delivery(path)]).collect()
+        };
+        arriving.iter().map(|extract| (*extract, of(extract))).collect()
+    }
+
+    /// Whether an extract has rows in a partition, its own or moved there.
+    fn takes_part(&self, extract: &Digest, partition: PartitionId) -> bool {
+        let moved = self.state.homes.arrived_from.get(&partition);
+        self.file_in(extract, partition).is_some() || moved.is_some_and(|from| from.contains(extract))
+    }
+
+    /// Ranks the deliveries of the objects that take part, in lexical order of their paths.
+    fn ranks(&self, takes_part: impl Fn(&Digest) -> bool) -> BTreeMap<&str, i64> {
+        let objects = self.state.objects.iter().filter(|(_, object)| takes_part(&object.extract));
+        let deliveries: BTreeSet<&str> = objects.map(|(path, _)| self.delivery(path)).collect();
+        deliveries.into_iter().zip(0..).collect()
+    }
+
+    /// Months in which the source has rows.
+    pub fn months(&self) -> BTreeSet<Month> {
+        let partitions = self.state.extracts.values().flat_map(|e| e.rows.keys());
+        partitions
+            .filter_map(|p| match p {
+                PartitionId::Month(month) => Some(*month),
+                PartitionId::Whole => None,
+            })
+            .collect()
+    }
+
+    /// A digest of everything that a staging partition reads of this source.
+    fn input_digest(&self, partition: PartitionId) -> Digest {
+        let mut hasher = KeyHasher::new("source");
+        for delivered in self.delivered(partition) {
+            hasher.part("rank", &delivered.rank.to_string()).part("digest", delivered.file.digest.as_str());
+        }
+        let homes = &self.state.homes;
+        for (label, file) in [("departed", homes.departed.get(&partition)), ("arrived", homes.arrived.get(&partition))] {
+            if let Some(file) = file {
+                hasher.part(label, file.digest.as_str());
+            }
+        }
+        hasher.finish()
+    }
+
+    /// The rows of a partition as staging sees them: keys that live elsewhere are gone, those that live here are here.
+    pub fn task_table(&self, partition: PartitionId) -> TaskTable {
+        let scan = |file: &LakeFile, delivery| ScanFile {
+            path: file.path.clone(),
+            size_bytes: file.size_bytes,
+            rows: file.rows,
+            delivery,
+        };
+        let homes = &self.state.homes;
+        TaskTable {
+            name: self.contract.source.to_string(),
+            source: true,
+            schema: self.schema(),
+            files: self.delivered(partition).iter().map(|d| scan(d.file, Some(d.rank))).collect(),
+            departed: homes.departed.get(&partition).map(|file| (self.home_key().to_owned(), scan(file, None))),
+            arrived: homes.arrived.get(&partition).map(|file| scan(file, None)),
+        }
+    }
+}
+
+impl Sources {
+    pub fn get(&self, name: &str) -> Option<&Source> {
+        self.0.get(name)
+    }
+
+    pub fn configured(&self) -> BTreeSet<String> {
+        self.0.iter().filter(|(_, s)| s.configured).map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Every month in which some source has rows.
+    pub fn months(&self) -> BTreeSet<Month> {
+        self.0.values().flat_map(Source::months).collect()
+    }
+
+    pub fn input_digest(&self, name: &str, partition: PartitionId) -> Digest {
+        match self.0.get(name) {
+            Some(source) => source.input_digest(partition),
+            None => KeyHasher::new("no such source").finish(),
+        }
+    }
+}

@@ -1,0 +1,75 @@
+/*---
+description = "One row per order line of a purchase: what it brought in after the order's discounts and refunds, and what it earned."
+grain = ["order_id", "line_number"]
+partition = "month"
+
+[columns]
+order_id = { type = "text", doc = "The purchase.", checks = ["not_null"] }
+line_number = { type = "int64", doc = "Position within the order.", checks = ["not_null", "positive"] }
+customer_id = { type = "text", doc = "Who bought.", checks = ["not_null"] }
+day = { type = "date", doc = "Business day of the order.", checks = ["not_null"] }
+product_id = { type = "text", doc = "The product.", checks = ["not_null"] }
+category = { type = "text", doc = "Category as the line says it." }
+quantity = { type = "decimal(18,4)", doc = "How many.", unit = "count", checks = ["not_null"] }
+line_net = { type = "decimal(18,4)", doc = "The line's part of the order's net amount: in proportion to its own amount among the order's lines, rounded half up; 0 where the lines sum to nothing.", unit = "currency", checks = ["not_null"] }
+gross_profit = { type = "decimal(18,4)", doc = "line_net minus the cost of the goods, that cost scaled by the same proportion; NULL where the line says no unit cost.", unit = "currency" }
+
+[checks]
+no_future_days = "select * from this where day > $period_end"
+lines_make_up_their_order = """
+select this.order_id
+from this
+inner join stg_orders as orders on orders.order_id = this.order_id
+group by this.order_id
+having sum(this.line_net) <> 0 and abs(sum(this.line_net) - max(orders.net_amount)) > 0.0001 * count(*)"""
+---*/
+with purchases as (
+
+    select order_id, customer_id, day, net_amount
+    from stg_orders
+    where is_purchase and day <= $period_end
+
+),
+
+order_lines as (
+
+    select order_id, line_number, product_id, category, quantity, unit_cost, line_amount from stg_order_items
+
+),
+
+totals as (
+
+    select order_id, sum(line_amount) as lines_amount
+    from order_lines
+    group by order_id
+
+),
+
+valued as (
+
+    select
+        order_lines.*,
+        order_lines.line_amount - order_lines.quantity * order_lines.unit_cost as line_profit,
+        purchases.customer_id,
+        purchases.day,
+        purchases.net_amount,
+        case when totals.lines_amount > 0 then totals.lines_amount end as lines_amount
+    from order_lines
+    inner join purchases on purchases.order_id = order_lines.order_id
+    inner join totals on totals.order_id = order_lines.order_id
+
+)
+
+select
+    order_id,
+    line_number,
+    customer_id,
+    day,
+    product_id,
+    category,
+    quantity,
+    -- Rial amounts multiplied outgrow 38 digits; the cast back rounds half up.
+    coalesce(cast(cast(line_amount as decimal(76, 8)) * net_amount / lines_amount as decimal(18, 4)), 0) as line_net,
+    cast(cast(line_profit as decimal(76, 8)) * net_amount / lines_amount as decimal(18, 4)) as gross_profit
+from valued
+order by order_id, line_number

@@ -1,0 +1,389 @@
+/*---
+description = "One row per person (customer, lead or former buyer): the profile that a colleague reads before a call, as of the as-of date."
+grain = ["customer_id"]
+
+[reads]
+customer_months = "latest"
+tickets = { last = "365 days" }
+purchase_lines = { last = "365 days" }
+stg_orders = { last = "365 days" }
+stg_interactions = { last = "365 days" }
+
+[columns]
+customer_id = { type = "text", doc = "The person: everyone of the orders, the interactions, and the customers created by the as-of date.", checks = ["not_null"] }
+kind = { type = "text", doc = "customer: has a purchase; lead: has no order at all; former_buyer: has orders but no purchase (cancelled or fully refunded).", one_of = ["customer", "lead", "former_buyer"], checks = ["not_null"] }
+name = { type = "text", doc = "Name. Waits for the source customers, as all columns down to created_at: NULL." }
+birth_date = { type = "date", doc = "Birth date." }
+region = { type = "text", doc = "Region." }
+company_size = { type = "text", doc = "Size of the company." }
+interest = { type = "text", doc = "What the person is interested in." }
+phone = { type = "text", doc = "Phone." }
+email = { type = "text", doc = "E-mail address." }
+created_at = { type = "timestamp", doc = "Moment of the record's creation, UTC." }
+first_seen_on = { type = "date", doc = "First day with an order or an interaction; NULL for whoever is in the source customers alone." }
+first_purchase_on = { type = "date", doc = "Business day of the first purchase; NULL for who is no customer." }
+customer_age_days = { type = "int64", doc = "As-of date minus first_purchase_on.", unit = "days", checks = ["non_negative"] }
+order_rows = { type = "int64", doc = "Orders of any status to date.", unit = "count", checks = ["not_null", "non_negative"] }
+orders = { type = "int64", doc = "Purchases to date.", unit = "count", checks = ["not_null", "non_negative"] }
+revenue = { type = "decimal(28,4)", doc = "Net revenue of the purchases to date.", unit = "currency", checks = ["not_null", "non_negative"] }
+refunded_amount = { type = "decimal(28,4)", doc = "Refunds to date, of orders of any status.", unit = "currency", checks = ["not_null", "non_negative"] }
+unpaid_amount = { type = "decimal(28,4)", doc = "What the purchases to date still owe: net amount minus paid_amount, each 0 at least; NULL when none says what was paid.", unit = "currency", checks = ["non_negative"] }
+average_order_value = { type = "decimal(18,4)", doc = "revenue / orders.", unit = "currency", checks = ["positive"] }
+gross_profit = { type = "decimal(28,4)", doc = "Gross profit to date of the lines whose unit_cost is known. Waits for the source order_items with unit_cost, as margin: NULL.", unit = "currency" }
+margin = { type = "float64", doc = "gross_profit / net revenue of those lines; may be below 0.", unit = "fraction" }
+cost_coverage = { type = "float64", doc = "Share of the lines' net revenue whose cost is known. Waits for the source order_items: NULL.", unit = "fraction" }
+average_gap_days = { type = "float64", doc = "Mean of the days between successive purchase days; NULL below two such days.", unit = "days", checks = ["positive"] }
+last_purchase_on = { type = "date", doc = "Business day of the latest purchase." }
+days_since_last_purchase = { type = "int64", doc = "As-of date minus last_purchase_on.", unit = "days", checks = ["non_negative"] }
+last_order_id = { type = "text", doc = "The latest purchase, by ordered_at and order_id." }
+last_order_channel = { type = "text", doc = "Where the latest purchase came in." }
+preferred_channel = { type = "text", doc = "Channel of most purchases in the 365 days to the as-of date; ties by revenue, then by name." }
+preferred_category = { type = "text", doc = "Category in most purchases of the 365 days to the as-of date; ties by revenue, then by name. Waits for the source order_items with category: NULL." }
+preferred_product_id = { type = "text", doc = "Product in most purchases of the 365 days to the as-of date; ties by revenue, then by id. Waits for the source order_items: NULL." }
+tickets = { type = "int64", doc = "Tickets opened to date. Waits for the source interactions, as all columns from here to best_time_basis: NULL.", unit = "count", checks = ["non_negative"] }
+tickets_open = { type = "int64", doc = "Tickets that no resolution has followed yet; those without a subject_id are not known to be open.", unit = "count", checks = ["non_negative"] }
+first_response_hours_median = { type = "float64", doc = "Median time to our first reply, of the answered tickets opened in the 365 days to the as-of date.", unit = "hours", checks = ["non_negative"] }
+csat_score = { type = "float64", doc = "Latest satisfaction answer, 1 to 5.", unit = "score 1-5" }
+csat_on = { type = "date", doc = "Business day of csat_score." }
+nps_score = { type = "float64", doc = "Latest NPS answer, 0 to 10.", unit = "score 0-10" }
+nps_on = { type = "date", doc = "Business day of nps_score." }
+messages_sent = { type = "int64", doc = "Messages sent to date.", unit = "count", checks = ["non_negative"] }
+messages_opened = { type = "int64", doc = "Openings of messages to date: one message may be opened often.", unit = "count", checks = ["non_negative"] }
+messages_clicked = { type = "int64", doc = "Clicks in messages to date.", unit = "count", checks = ["non_negative"] }
+messages_replied = { type = "int64", doc = "Answers to messages to date.", unit = "count", checks = ["non_negative"] }
+engagement_rate = { type = "float64", doc = "Messages opened, clicked or answered / messages delivered, of the 365 days to the as-of date and of those with a message_id, each counted once; sent stands for delivered where nothing is reported as delivered.", unit = "fraction", checks = ["fraction"] }
+engagement_stars = { type = "int32", doc = "One star for every begun fifth of engagement_rate: 1 below 0.2, 5 from 0.8.", unit = "stars 1-5", checks = ["positive"] }
+calls_in = { type = "int64", doc = "Calls by the person to date.", unit = "count", checks = ["non_negative"] }
+calls_out = { type = "int64", doc = "Calls by us to date.", unit = "count", checks = ["non_negative"] }
+demos = { type = "int64", doc = "Demonstrations to date.", unit = "count", checks = ["non_negative"] }
+quotes = { type = "int64", doc = "Quotes to date.", unit = "count", checks = ["non_negative"] }
+logins = { type = "int64", doc = "Logins to date.", unit = "count", checks = ["non_negative"] }
+last_login_on = { type = "date", doc = "Business day of the last login." }
+last_activity_on = { type = "date", doc = "Business day of the person's last activity, by interaction_kinds.csv." }
+comments = { type = "int64", doc = "Comments to date.", unit = "count", checks = ["non_negative"] }
+news_read = { type = "int64", doc = "News items read to date.", unit = "count", checks = ["non_negative"] }
+referrals = { type = "int64", doc = "People referred to date.", unit = "count", checks = ["non_negative"] }
+points_balance = { type = "decimal(28,4)", doc = "Points earned minus points spent, to date.", unit = "points" }
+preferred_contact_channel = { type = "text", doc = "Channel of most openings, clicks and answers in the 365 days to the as-of date; ties by name." }
+best_hour = { type = "int32", doc = "Local hour, 0 to 23, with most openings and clicks in the 365 days to the as-of date, the earliest among equals; by best_time_basis.", unit = "hour" }
+best_weekday = { type = "int32", doc = "Weekday with most openings and clicks in the same days, 1 is Monday and 7 Sunday, the first among equals.", unit = "weekday 1-7" }
+best_time_basis = { type = "text", doc = "own: from the person's own openings and clicks; project: from everyone's, for those with fewer than min_best_time_events.", one_of = ["own", "project"] }
+lists = { type = "text", doc = "Lists that the person is in, comma separated. Waits for the mart segments: NULL." }
+
+[checks]
+nobody_is_lost = "select customer_id from customer_months except select customer_id from this"
+revenue_adds_up = """
+select sum(revenue) from this
+having coalesce(sum(revenue), 0) <> (select coalesce(sum(revenue), 0) from customer_months)
+or coalesce(sum(orders), 0) <> (select coalesce(sum(orders), 0) from customer_months)"""
+kinds_agree = "select customer_id from this where (kind = 'customer') <> (orders > 0) or (kind = 'lead') <> (order_rows = 0)"
+open_tickets_agree = """
+select sum(tickets_open) from this
+having coalesce(sum(tickets_open), 0) <> (
+    select count(*) from tickets
+    where open_since_on is not null and month_start = (select max(month_start) from customer_months)
+)"""
+---*/
+with state as (
+
+    select * from customer_months
+
+),
+
+profiles as (
+
+    select * from stg_customers
+
+),
+
+today as (
+
+    select period_start from calendar_periods where grain = 'month' and day = $as_of
+
+),
+
+purchases as (
+
+    select customer_id, order_id, channel, net_amount
+    from stg_orders
+    where is_purchase and channel is not null and day > $as_of - 365 and day <= $as_of
+
+),
+
+lines as (
+
+    select customer_id, order_id, product_id, category, line_net
+    from purchase_lines
+    where day > $as_of - 365
+
+),
+
+responses as (
+
+    select *
+    from stg_interactions
+    where
+        kind in ('message_sent', 'message_delivered', 'message_opened', 'message_clicked', 'message_replied')
+        and day > $as_of - 365 and day <= $as_of
+
+),
+
+known as (
+
+    select coalesce(sum(interactions), 0) > 0 as interactions from state
+
+),
+
+people as (
+
+    select customer_id from state
+    union
+    -- By its UTC day: the source has no business day for people.
+    select customer_id from profiles where created_at is null or cast(created_at as date) <= $as_of
+
+),
+
+favourite_channels as (
+
+    select customer_id, first_value(channel order by orders desc, revenue desc, channel) as channel
+    from (
+        select customer_id, channel, count(*) as orders, sum(net_amount) as revenue
+        from purchases
+        group by customer_id, channel
+    ) as channels
+    group by customer_id
+
+),
+
+favourite_categories as (
+
+    select customer_id, first_value(category order by orders desc, revenue desc, category) as category
+    from (
+        select customer_id, category, count(distinct order_id) as orders, sum(line_net) as revenue
+        from lines
+        where category is not null
+        group by customer_id, category
+    ) as categories
+    group by customer_id
+
+),
+
+favourite_products as (
+
+    select customer_id, first_value(product_id order by orders desc, revenue desc, product_id) as product_id
+    from (
+        select customer_id, product_id, count(distinct order_id) as orders, sum(line_net) as revenue
+        from lines
+        group by customer_id, product_id
+    ) as products
+    group by customer_id
+
+),
+
+open_tickets as (
+
+    select tickets.customer_id, count(*) as tickets_open
+    from tickets
+    inner join today on today.period_start = tickets.month_start
+    where tickets.open_since_on is not null
+    group by tickets.customer_id
+
+),
+
+-- A ticket has a row for each month in which it was open; a reply is in the later ones.
+first_responses as (
+
+    select
+        customer_id,
+        cast(max(first_replied_at) as bigint) - cast(first_opened_at as bigint) as response_us
+    from tickets
+    where first_opened_on > $as_of - 365
+    group by customer_id, ticket_id, first_opened_at
+
+),
+
+response_times as (
+
+    select customer_id, median(cast(greatest(response_us, 0) as double) / 3600000000) as first_response_hours_median
+    from first_responses
+    where response_us is not null
+    group by customer_id
+
+),
+
+messages as (
+
+    select
+        customer_id,
+        message_id,
+        bool_or(kind = 'message_sent') as is_sent,
+        bool_or(kind = 'message_delivered') as is_delivered,
+        bool_or(kind in ('message_opened', 'message_clicked', 'message_replied')) as is_engaged
+    from responses
+    where message_id is not null
+    group by customer_id, message_id
+
+),
+
+engagement as (
+
+    select
+        customer_id,
+        count(*) filter (where is_engaged) as engaged,
+        case
+            when bool_or(is_delivered) then count(*) filter (where is_delivered or is_engaged)
+            else count(*) filter (where is_sent or is_engaged)
+        end as reached
+    from messages
+    group by customer_id
+
+),
+
+contact_channels as (
+
+    select customer_id, first_value(channel order by answers desc, channel) as channel
+    from (
+        select customer_id, channel, count(*) as answers
+        from responses
+        where kind in ('message_opened', 'message_clicked', 'message_replied') and channel is not null
+        group by customer_id, channel
+    ) as channels
+    group by customer_id
+
+),
+
+reads as (
+
+    select customer_id, hour, date_part('isodow', day) as weekday, count(*) as events
+    from responses
+    where kind in ('message_opened', 'message_clicked')
+    group by customer_id, hour, weekday
+
+),
+
+own_hours as (
+
+    select customer_id, first_value(hour order by events desc, hour) as best_hour
+    from (
+        select customer_id, hour, sum(events) as events from reads where hour is not null group by customer_id, hour
+    ) as hours
+    group by customer_id
+
+),
+
+own_weekdays as (
+
+    select customer_id, first_value(weekday order by events desc, weekday) as best_weekday, sum(events) as events
+    from (
+        select customer_id, weekday, sum(events) as events from reads group by customer_id, weekday
+    ) as weekdays
+    group by customer_id
+
+),
+
+own_times as (
+
+    select own_weekdays.customer_id, own_hours.best_hour, own_weekdays.best_weekday
+    from own_weekdays
+    left join own_hours on own_hours.customer_id = own_weekdays.customer_id
+    where own_weekdays.events >= $min_best_time_events
+
+),
+
+project_hour as (
+
+    select first_value(hour order by events desc, hour) as best_hour
+    from (select hour, sum(events) as events from reads where hour is not null group by hour) as hours
+
+),
+
+project_weekday as (
+
+    select first_value(weekday order by events desc, weekday) as best_weekday
+    from (select weekday, sum(events) as events from reads group by weekday) as weekdays
+
+)
+
+select
+    people.customer_id,
+    case
+        when coalesce(state.order_rows, 0) = 0 then 'lead'
+        when state.orders = 0 then 'former_buyer'
+        else 'customer'
+    end as kind,
+    profiles.name,
+    profiles.birth_date,
+    profiles.region,
+    profiles.company_size,
+    profiles.interest,
+    profiles.phone,
+    profiles.email,
+    profiles.created_at,
+    state.first_seen_on,
+    state.first_purchase_on,
+    cast($as_of - state.first_purchase_on as bigint) as customer_age_days,
+    coalesce(state.order_rows, 0) as order_rows,
+    coalesce(state.orders, 0) as orders,
+    coalesce(state.revenue, 0) as revenue,
+    coalesce(state.refunded, 0) as refunded_amount,
+    state.unpaid as unpaid_amount,
+    cast(round(state.revenue / nullif(state.orders, 0), 4) as decimal(18, 4)) as average_order_value,
+    state.gross_profit,
+    cast(state.gross_profit as double) / nullif(cast(state.costed_revenue as double), 0) as margin,
+    cast(state.costed_revenue as double) / nullif(cast(state.line_revenue as double), 0) as cost_coverage,
+    cast(state.last_purchase_on - state.first_purchase_on as double) / nullif(state.purchase_days - 1, 0) as average_gap_days,
+    state.last_purchase_on,
+    cast($as_of - state.last_purchase_on as bigint) as days_since_last_purchase,
+    state.last_order_id,
+    state.last_order_channel,
+    favourite_channels.channel as preferred_channel,
+    favourite_categories.category as preferred_category,
+    favourite_products.product_id as preferred_product_id,
+    case when known.interactions then coalesce(state.tickets_opened, 0) end as tickets,
+    case when known.interactions then coalesce(open_tickets.tickets_open, 0) end as tickets_open,
+    response_times.first_response_hours_median,
+    state.csat_score,
+    state.csat_on,
+    state.nps_score,
+    state.nps_on,
+    case when known.interactions then coalesce(state.messages_sent, 0) end as messages_sent,
+    case when known.interactions then coalesce(state.messages_opened, 0) end as messages_opened,
+    case when known.interactions then coalesce(state.messages_clicked, 0) end as messages_clicked,
+    case when known.interactions then coalesce(state.messages_replied, 0) end as messages_replied,
+    cast(engagement.engaged as double) / nullif(engagement.reached, 0) as engagement_rate,
+    case when engagement.reached > 0 then 1 + least(4, 5 * engagement.engaged / engagement.reached) end as engagement_stars,
+    case when known.interactions then coalesce(state.calls_in, 0) end as calls_in,
+    case when known.interactions then coalesce(state.calls_out, 0) end as calls_out,
+    case when known.interactions then coalesce(state.demos, 0) end as demos,
+    case when known.interactions then coalesce(state.quotes, 0) end as quotes,
+    case when known.interactions then coalesce(state.logins, 0) end as logins,
+    state.last_login_on,
+    state.last_own_activity_on as last_activity_on,
+    case when known.interactions then coalesce(state.comments, 0) end as comments,
+    case when known.interactions then coalesce(state.news_read, 0) end as news_read,
+    case when known.interactions then coalesce(state.referrals, 0) end as referrals,
+    case when known.interactions then coalesce(state.points_earned, 0) - coalesce(state.points_spent, 0) end as points_balance,
+    contact_channels.channel as preferred_contact_channel,
+    case when own_times.customer_id is null then project_hour.best_hour else own_times.best_hour end as best_hour,
+    case when own_times.customer_id is null then project_weekday.best_weekday else own_times.best_weekday end as best_weekday,
+    case
+        when own_times.customer_id is not null then 'own'
+        when project_weekday.best_weekday is not null then 'project'
+    end as best_time_basis,
+    cast(null as varchar) as lists
+from people
+left join favourite_channels on favourite_channels.customer_id = people.customer_id
+left join favourite_categories on favourite_categories.customer_id = people.customer_id
+left join favourite_products on favourite_products.customer_id = people.customer_id
+left join open_tickets on open_tickets.customer_id = people.customer_id
+left join response_times on response_times.customer_id = people.customer_id
+left join engagement on engagement.customer_id = people.customer_id
+left join contact_channels on contact_channels.customer_id = people.customer_id
+left join own_times on own_times.customer_id = people.customer_id
+-- The wide tables come last, for each join copies what came before it.
+left join profiles on profiles.customer_id = people.customer_id
+left join state on state.customer_id = people.customer_id
+cross join known
+cross join project_hour
+cross join project_weekday
+order by people.customer_id

@@ -1,0 +1,54 @@
+/*---
+description = "One row per customer or lead in the customers source: the newest version of each, text normalised."
+grain = ["customer_id"]
+
+[columns]
+customer_id = { type = "text", doc = "The customer or lead.", checks = ["not_null"] }
+created_at = { type = "timestamp", doc = "Moment of the record's creation, UTC." }
+name = { type = "text", doc = "Name; zero-width non-joiners are kept." }
+birth_date = { type = "date", doc = "Birth date." }
+region = { type = "text", doc = "Region." }
+company_size = { type = "text", doc = "Size of the company." }
+interest = { type = "text", doc = "What the person is interested in." }
+phone = { type = "text", doc = "Phone." }
+email = { type = "text", doc = "E-mail address." }
+updated_at = { type = "timestamp", doc = "Moment of this version, UTC." }
+---*/
+with repeated as (
+
+    select customer_id from source.customers group by customer_id having count(*) > 1
+
+),
+
+-- Few keys come twice, and ranking costs far more than telling those apart.
+versions as (
+
+    select people.*, 1 as version
+    from source.customers as people
+    where not exists (select 1 from repeated where repeated.customer_id = people.customer_id)
+    union all
+    select
+        people.*,
+        row_number() over (
+            partition by people.customer_id
+            order by updated_at desc nulls last, delivery desc, line desc, content_hash desc
+        ) as version
+    from source.customers as people
+    where exists (select 1 from repeated where repeated.customer_id = people.customer_id)
+
+)
+
+select
+    customer_id,
+    created_at,
+    nullif(trim(translate(name, 'يك', 'یک')), '') as name,
+    birth_date,
+    nullif(trim(translate(region, 'يك', 'یک')), '') as region,
+    nullif(trim(translate(company_size, 'يك', 'یک')), '') as company_size,
+    nullif(trim(translate(interest, 'يك', 'یک')), '') as interest,
+    nullif(trim(phone), '') as phone,
+    nullif(trim(email), '') as email,
+    updated_at
+from versions
+where version = 1
+order by customer_id

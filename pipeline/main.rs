@@ -1,1 +1,15 @@
-fn main() {}
+use std::process::ExitCode;
+
+use bazgasht::cli::Cli;
+use clap::Parser;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match Cli::parse().run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(70))
+        }
+    }
+}

@@ -349,7 +349,7 @@ async fn commit(
         marts: prepared.marts.clone(),
         run_log: prior.map(|p| p.run_log.clone()).unwrap_or_default().into_iter().chain([log_row]).collect(),
     };
-    workshop.add_reports(&mut snapshot, &mut prepared).await?;
+    workshop.add_reports(&mut snapshot, &mut prepared)?;
     snapshot.commit(&project.lake).await?;
     workshop.publish(&snapshot, Some(&prepared)).await?;
     around.progress.end();

@@ -42,7 +42,7 @@ struct State {
 const BUYS_AT_ONCE: f64 = 0.75;
 const FIRST_PURCHASE_RATE: f64 = 1.0 / 25.0;
 /// Visits per average day: some of everyone, more of those who buy often.
-const VISIT_RATE: f64 = 0.008;
+const VISIT_RATE: f64 = 0.012;
 const VISITS_PER_PURCHASE: f64 = 0.45;
 /// Someone who is gone, or has not bought, still looks in at this rate, and each time it may be the last.
 const FADING_VISIT_RATE: f64 = 1.0 / 12.0;

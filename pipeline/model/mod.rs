@@ -5,6 +5,7 @@ mod front_matter;
 mod seed;
 mod sql;
 
+pub(crate) use catalog::embedded;
 pub use catalog::{Catalog, Origin};
 pub use front_matter::{Check, ColumnCheck};
 pub use seed::seed_batch;

@@ -127,7 +127,7 @@ impl Workshop<'_> {
     }
 
     /// Adds the marts that tell of the snapshot itself.
-    pub async fn add_reports(&self, snapshot: &mut Snapshot, prepared: &mut Prepared) -> Result<()> {
+    pub fn add_reports(&self, snapshot: &mut Snapshot, prepared: &mut Prepared) -> Result<()> {
         for (name, columns, origin, description) in [
             ("data_quality", reports::DATA_QUALITY, MartOrigin::DataQuality, "One row per source or model partition and measure of this snapshot."),
             ("run_log", reports::RUN_LOG, MartOrigin::RunLog, "One row per run that committed a snapshot."),
@@ -149,6 +149,14 @@ impl Workshop<'_> {
             snapshot.marts.insert(name.to_owned(), record);
         }
         Ok(())
+    }
+
+    /// The reports of a snapshot whose other marts are published already.
+    pub async fn reports_of(&self, snapshot: &mut Snapshot) -> Result<Prepared> {
+        let dir = tempfile::tempdir_in(self.scratch)?;
+        let mut prepared = Prepared { marts: BTreeMap::new(), local: BTreeMap::new(), _dir: dir };
+        self.add_reports(snapshot, &mut prepared)?;
+        Ok(prepared)
     }
 
     /// Writes a published file from its partition in the lake; sets its digest and size.

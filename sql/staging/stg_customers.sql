@@ -13,6 +13,7 @@ interest = { type = "text", doc = "What the person is interested in." }
 phone = { type = "text", doc = "Phone." }
 email = { type = "text", doc = "E-mail address." }
 updated_at = { type = "timestamp", doc = "Moment of this version, UTC." }
+content_hash = { type = "int64", doc = "Hash of the row as it was delivered; equal hashes are one row delivered twice.", checks = ["not_null"] }
 ---*/
 with repeated as (
 
@@ -48,7 +49,8 @@ select
     nullif(trim(translate(interest, 'يك', 'یک')), '') as interest,
     nullif(trim(phone), '') as phone,
     nullif(trim(email), '') as email,
-    updated_at
+    updated_at,
+    content_hash
 from versions
 where version = 1
 order by customer_id

@@ -21,6 +21,7 @@ subject_id = { type = "text", doc = "The ticket, order, reward or event that it 
 referred_customer_id = { type = "text", doc = "Whom the customer referred." }
 points = { type = "decimal(18,4)", doc = "Loyalty points earned or spent.", unit = "points" }
 value = { type = "decimal(18,4)", doc = "Money attached to the event, such as a quote's sum.", unit = "currency" }
+content_hash = { type = "int64", doc = "Hash of the row as it was delivered; equal hashes are one row delivered twice.", checks = ["not_null"] }
 ---*/
 with repeated as (
 
@@ -51,7 +52,6 @@ newest as (
     select *
     from versions
     where version = 1
-        and not exists (select 1 from source.interactions_departed as departed where departed.key = versions.event_id)
 
 )
 
@@ -72,6 +72,7 @@ select
     subject_id,
     referred_customer_id,
     points,
-    value
+    value,
+    content_hash
 from newest
 order by event_id

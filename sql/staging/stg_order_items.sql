@@ -17,6 +17,7 @@ unit_price = { type = "decimal(18,4)", doc = "Price of one, before the line's di
 unit_cost = { type = "decimal(18,4)", doc = "Cost of one, as the line says it.", unit = "currency" }
 discount = { type = "decimal(18,4)", doc = "The line's discount; 0 when none is given.", unit = "currency", checks = ["not_null"] }
 line_amount = { type = "decimal(38,8)", doc = "quantity times unit_price minus discount, unrounded.", unit = "currency", checks = ["not_null"] }
+content_hash = { type = "int64", doc = "Hash of the row as it was delivered; equal hashes are one row delivered twice.", checks = ["not_null"] }
 ---*/
 with lines as (
 
@@ -56,7 +57,7 @@ numbered as (
         *,
         row_number() over (
             partition by order_id, line_no
-            order by updated_at desc nulls last, delivery desc, line desc, content_hash desc
+            order by delivery desc, line desc, content_hash desc
         ) as version
     from lines
     where line_no is not null
@@ -83,6 +84,7 @@ select
     unit_price,
     unit_cost,
     coalesce(discount, 0) as discount,
-    quantity * unit_price - coalesce(discount, 0) as line_amount
+    quantity * unit_price - coalesce(discount, 0) as line_amount,
+    content_hash
 from newest
 order by order_id, line_number

@@ -24,6 +24,7 @@ region = { type = "text", doc = "Region of the order." }
 promised_at = { type = "timestamp", doc = "Promised delivery, UTC." }
 delivered_at = { type = "timestamp", doc = "Delivery, UTC." }
 updated_at = { type = "timestamp", doc = "Moment of this version, UTC." }
+content_hash = { type = "int64", doc = "Hash of the row as it was delivered; equal hashes are one row delivered twice.", checks = ["not_null"] }
 ---*/
 with repeated as (
 
@@ -54,7 +55,6 @@ newest as (
     select *
     from versions
     where version = 1
-        and not exists (select 1 from source.orders_departed as departed where departed.key = versions.order_id)
 
 ),
 
@@ -78,7 +78,8 @@ normalised as (
         nullif(trim(translate(region, 'يك', 'یک')), '') as region,
         promised_at,
         delivered_at,
-        updated_at
+        updated_at,
+        content_hash
     from newest
 
 )
@@ -103,6 +104,7 @@ select
     region,
     promised_at,
     delivered_at,
-    updated_at
+    updated_at,
+    content_hash
 from normalised
 order by order_id

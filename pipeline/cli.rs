@@ -1,0 +1,184 @@
+//! The command line. Results go to standard output, talk to standard error; every flag is mirrored by `BAZGASHT_*`.
+
+mod commands;
+mod text;
+
+use std::path::PathBuf;
+
+use chrono::NaiveDate;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use tracing_subscriber::EnvFilter;
+
+use crate::error::Result;
+
+/// Turns order and interaction logs into retention marts in Parquet, every night.
+#[derive(Debug, Parser)]
+#[command(name = "bazgasht", version, max_term_width = 100)]
+pub struct Cli {
+    /// The project's config file.
+    #[arg(long, global = true, env = "BAZGASHT_CONFIG", default_value = crate::config::FILE_NAME)]
+    config: PathBuf,
+    /// How the talk on standard error is written.
+    #[arg(long, global = true, env = "BAZGASHT_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Write a commented config file and a copy of the SQL models to edit.
+    Init(InitArgs),
+    /// Check config, models and mappings without reading any data.
+    Check,
+    /// Say which partitions would be built, and why.
+    Plan(PlanArgs),
+    /// Build what has changed, check it and publish the marts.
+    Run(RunArgs),
+    /// List past runs.
+    Runs(RunsArgs),
+    /// Print a mart's or model's rows and the meaning of its columns.
+    Show(ShowArgs),
+    /// Publish an earlier run's marts again.
+    Rollback(RollbackArgs),
+    /// Delete what no kept snapshot needs.
+    Gc(GcArgs),
+    /// Write a synthetic shop's logs.
+    Generate(GenerateArgs),
+    /// Generate a small shop, run it and say where to look: no server, no account, no argument.
+    Demo(DemoArgs),
+}
+
+#[derive(Debug, Args)]
+struct InitArgs {
+    /// Where to.
+    #[arg(env = "BAZGASHT_DIR", default_value = ".")]
+    dir: PathBuf,
+}
+
+#[derive(Debug, Args)]
+struct WorkArgs {
+    /// The last business day that counts; by default yesterday in the project's time zone.
+    #[arg(long, env = "BAZGASHT_AS_OF")]
+    as_of: Option<NaiveDate>,
+    /// Only these models (comma-separated) and what they read. Such a run never publishes.
+    #[arg(long, env = "BAZGASHT_SELECT", value_delimiter = ',')]
+    select: Vec<String>,
+    /// Build every partition, whatever is there.
+    #[arg(long, env = "BAZGASHT_REBUILD")]
+    rebuild: bool,
+}
+
+#[derive(Debug, Args)]
+struct PlanArgs {
+    #[command(flatten)]
+    work: WorkArgs,
+    /// As JSON.
+    #[arg(long, env = "BAZGASHT_JSON")]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct RunArgs {
+    #[command(flatten)]
+    work: WorkArgs,
+}
+
+#[derive(Debug, Args)]
+struct RunsArgs {
+    /// As JSON.
+    #[arg(long, env = "BAZGASHT_JSON")]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct ShowArgs {
+    /// The model.
+    model: String,
+    /// How many rows.
+    #[arg(long, env = "BAZGASHT_LIMIT", default_value_t = 10)]
+    limit: usize,
+}
+
+#[derive(Debug, Args)]
+struct RollbackArgs {
+    /// The snapshot's number, as `bazgasht runs` shows it.
+    run: u64,
+}
+
+#[derive(Debug, Args)]
+struct GcArgs {
+    /// Keep snapshots of so many days; by default the config's [publish] keep_days.
+    #[arg(long, env = "BAZGASHT_KEEP_DAYS")]
+    keep_days: Option<u32>,
+    /// Spare unmentioned objects younger than this: a run that is going on may need them.
+    #[arg(long, env = "BAZGASHT_GRACE_HOURS", default_value_t = 24)]
+    grace_hours: u32,
+}
+
+#[derive(Debug, Args)]
+struct GenerateArgs {
+    #[arg(long, env = "BAZGASHT_CUSTOMERS", default_value_t = 1000)]
+    customers: u64,
+    #[arg(long, env = "BAZGASHT_DAYS", default_value_t = 400)]
+    days: u32,
+    #[arg(long, env = "BAZGASHT_SEED", default_value_t = 1)]
+    seed: u64,
+    /// The first day of files.
+    #[arg(long, env = "BAZGASHT_FIRST_DAY", default_value = "2024-03-20")]
+    first_day: NaiveDate,
+    /// A folder or s3://bucket/prefix.
+    #[arg(long, env = "BAZGASHT_OUT", default_value = "./raw")]
+    out: String,
+    #[arg(long, env = "BAZGASHT_FORMAT", value_enum, default_value_t = GenerateFormat::Ndjson)]
+    format: GenerateFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum GenerateFormat {
+    Ndjson,
+    Csv,
+    Parquet,
+}
+
+#[derive(Debug, Args)]
+struct DemoArgs {
+    /// Where to.
+    #[arg(env = "BAZGASHT_DIR", default_value = "bazgasht-demo")]
+    dir: PathBuf,
+}
+
+impl Cli {
+    /// Starts the talk and carries the command out.
+    pub async fn run(self) -> Result<()> {
+        start_log(self.log_format);
+        match self.command {
+            Command::Init(args) => commands::init(&args.dir),
+            Command::Check => commands::check(&self.config).await,
+            Command::Plan(args) => commands::plan(&self.config, &args).await,
+            Command::Run(args) => commands::run(&self.config, &args.work).await,
+            Command::Runs(args) => commands::runs(&self.config, &args).await,
+            Command::Show(args) => commands::show(&self.config, &args).await,
+            Command::Rollback(args) => commands::rollback(&self.config, args.run).await,
+            Command::Gc(args) => commands::gc(&self.config, &args).await,
+            Command::Generate(args) => commands::generate(&args).await,
+            Command::Demo(args) => commands::demo(&args.dir).await,
+        }
+    }
+}
+
+fn start_log(format: LogFormat) {
+    let filter = EnvFilter::try_from_env("BAZGASHT_LOG").unwrap_or_else(|_| EnvFilter::new("bazgasht=info,warn"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let colour = std::env::var_os("NO_COLOR").is_none() && std::io::IsTerminal::is_terminal(&std::io::stderr());
+    match format {
+        LogFormat::Text => builder.with_ansi(colour).compact().init(),
+        LogFormat::Json => builder.json().init(),
+    }
+}

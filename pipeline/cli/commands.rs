@@ -1,0 +1,363 @@
+//! What each command does, in terms of the library.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::Path;
+
+use arrow::util::pretty::pretty_format_batches;
+use chrono::Utc;
+
+use super::text::{grouped, table};
+use super::{GcArgs, GenerateArgs, GenerateFormat, PlanArgs, RunsArgs, ShowArgs, WorkArgs};
+use crate::config::{Config, FILE_NAME, StoreRoot, TEMPLATE};
+use crate::engine::{ScanFile, Task, TaskTable};
+use crate::error::{Error, Result};
+use crate::gc;
+use crate::generate::{self, Options};
+use crate::interrupt::Interrupt;
+use crate::model::embedded;
+use crate::plan::Action;
+use crate::project::{Blueprint, Project};
+use crate::publish::published_names;
+use crate::report::Terminal;
+use crate::rollback as rolling;
+use crate::run::{self, Outcome, Request, Summary, Surroundings};
+use crate::snapshot::Snapshot;
+use crate::storage::Storage;
+use crate::validate;
+
+fn load(config: &Path) -> Result<Config> {
+    let colour = std::env::var_os("NO_COLOR").is_none() && std::io::IsTerminal::is_terminal(&std::io::stderr());
+    Config::load(config).map_err(|complaints| Error::Config(complaints.render(colour)))
+}
+
+fn open(config: &Path) -> Result<Project> {
+    Blueprint::draw(load(config)?)?.open()
+}
+
+fn request(work: &WorkArgs) -> Request {
+    Request {
+        as_of: work.as_of,
+        select: (!work.select.is_empty()).then(|| work.select.clone()),
+        rebuild: work.rebuild,
+    }
+}
+
+/// Prints to standard output; a reader that went away is no error.
+macro_rules! say {
+    ($($arguments:tt)*) => {
+        let _ = writeln!(std::io::stdout(), $($arguments)*);
+    };
+}
+
+pub(super) fn init(dir: &Path) -> Result<()> {
+    std::fs::create_dir_all(dir)?;
+    let config = dir.join(FILE_NAME);
+    if config.exists() {
+        return Err(Error::config(format!("{} is there already; it was left alone", config.display())));
+    }
+    let models = dir.join("sql");
+    if models.exists() {
+        return Err(Error::config(format!("{} is there already; it was left alone", models.display())));
+    }
+    std::fs::write(&config, TEMPLATE)?;
+    for (path, text) in embedded() {
+        let file = models.join(path);
+        std::fs::create_dir_all(file.parent().unwrap_or(dir))?;
+        std::fs::write(file, text)?;
+    }
+    say!("wrote {} and the models in {}", config.display(), models.display());
+    say!("next: say where your logs are, in [sources]; then `bazgasht check`");
+    say!("the models are used when [models] path = \"./sql\" is set; until then, those in the program are");
+    Ok(())
+}
+
+pub(super) async fn check(config: &Path) -> Result<()> {
+    let blueprint = Blueprint::draw(load(config)?)?;
+    validate::models(&blueprint).await?;
+    let models = blueprint.catalog.names().count();
+    say!("{} sources and {models} models are fine", blueprint.config.sources.len());
+    Ok(())
+}
+
+pub(super) async fn plan(config: &Path, args: &PlanArgs) -> Result<()> {
+    let project = open(config)?;
+    let interrupt = Interrupt::listen()?;
+    let progress = Terminal::default();
+    let around = Surroundings { now: &Utc::now, interrupt: &interrupt, progress: &progress };
+    let plan = run::plan(&project, &request(&args.work), &around).await?;
+    if args.json {
+        say!("{}", plan_json(&plan));
+        return Ok(());
+    }
+    let mut rows = table(&["model", "partition", "action", "why"]);
+    for step in plan.open() {
+        let (action, why) = words(&step.action);
+        rows.add_row([step.model.clone(), step.partition.to_string(), action.to_owned(), why]);
+    }
+    let open = plan.open().count();
+    if open == 0 {
+        say!("as of {}: nothing to build", plan.as_of);
+    } else {
+        say!("{rows}\n\nas of {}: {open} of {} partitions", plan.as_of, plan.steps.len());
+    }
+    Ok(())
+}
+
+fn words(action: &Action) -> (&'static str, String) {
+    match action {
+        Action::Reuse(_) => ("reuse", String::new()),
+        Action::Build(reasons) => ("build", reasons.join("; ")),
+        Action::IfChanged(inputs) => ("if changed", inputs.join(", ")),
+    }
+}
+
+fn plan_json(plan: &crate::plan::Plan) -> serde_json::Value {
+    let steps = plan.steps.iter().map(|step| {
+        let (action, _) = words(&step.action);
+        let why = match &step.action {
+            Action::Reuse(_) => vec![],
+            Action::Build(why) | Action::IfChanged(why) => why.clone(),
+        };
+        serde_json::json!({ "model": step.model, "partition": step.partition, "action": action, "why": why })
+    });
+    serde_json::json!({ "as_of": plan.as_of, "steps": steps.collect::<Vec<_>>() })
+}
+
+pub(super) async fn run(config: &Path, work: &WorkArgs) -> Result<()> {
+    let project = open(config)?;
+    let interrupt = Interrupt::listen()?;
+    let progress = Terminal::default();
+    let around = Surroundings { now: &Utc::now, interrupt: &interrupt, progress: &progress };
+    let started = std::time::Instant::now();
+    match run::run(&project, &request(work), &around).await? {
+        Outcome::NothingToDo(snapshot) => {
+            say!("nothing to do: snapshot {} is as of {} and stands on the same inputs", snapshot.number, snapshot.as_of);
+        }
+        Outcome::Published(snapshot, summary) => published(&project, &snapshot, &summary, started.elapsed()),
+        Outcome::Built(summary) => {
+            say!("built {} partitions; a run with --select publishes nothing", summary.built.len());
+        }
+    }
+    Ok(())
+}
+
+fn published(project: &Project, snapshot: &Snapshot, summary: &Summary, took: std::time::Duration) {
+    say!(
+        "published snapshot {} as of {} in {:.1} s: {} partitions built, {} unchanged",
+        snapshot.number,
+        snapshot.as_of,
+        took.as_secs_f64(),
+        summary.built.len(),
+        summary.unchanged
+    );
+    say!(
+        "read {} objects with {} rows; {} rejected",
+        grouped(summary.objects_read),
+        grouped(summary.rows_read),
+        grouped(summary.rows_rejected)
+    );
+    say!("marts: {}", project.marts.location());
+}
+
+pub(super) async fn runs(config: &Path, args: &RunsArgs) -> Result<()> {
+    let project = open(config)?;
+    let log = Snapshot::newest(&project.lake).await?.map(|s| s.run_log).unwrap_or_default();
+    if args.json {
+        say!("{}", serde_json::to_string_pretty(&log).map_err(Error::bug)?);
+        return Ok(());
+    }
+    let mut rows = table(&["snapshot", "kind", "as of", "committed", "built", "rows read", "rejected"]);
+    for row in &log {
+        rows.add_row([
+            row.snapshot.to_string(),
+            row.kind.clone(),
+            row.as_of.to_string(),
+            row.committed_at.format("%Y-%m-%d %H:%M").to_string(),
+            grouped(row.partitions_built),
+            grouped(row.rows_read),
+            grouped(row.rows_rejected),
+        ]);
+    }
+    say!("{rows}");
+    Ok(())
+}
+
+pub(super) async fn show(config: &Path, args: &ShowArgs) -> Result<()> {
+    let project = open(config)?;
+    let snapshot = Snapshot::newest(&project.lake)
+        .await?
+        .ok_or_else(|| Error::config("nothing has been published yet: `bazgasht run` does"))?;
+    let model = project.catalog.get(&args.model).ok_or_else(|| {
+        let names = published_names(&project.catalog);
+        let nearest = crate::config::nearest(&args.model, names.iter().map(String::as_str));
+        Error::config(format!(
+            "there is no model `{}`{}",
+            args.model,
+            nearest.map_or(String::new(), |n| format!("; did you mean `{n}`?"))
+        ))
+    })?;
+    let partitions = snapshot.partitions.get(&model.name);
+    let files = partitions.into_iter().flat_map(|p| p.values()).map(|record| ScanFile {
+        path: record.file.path.clone(),
+        size_bytes: record.file.size_bytes,
+        rows: record.file.rows,
+        delivery: None,
+    });
+    let shown = TaskTable {
+        name: model.name.clone(),
+        source: false,
+        schema: model.schema(),
+        files: files.collect(),
+        departed: None,
+        arrived: None,
+    };
+    let order = if model.grain.is_empty() { String::new() } else { format!(" order by {}", model.grain.join(", ")) };
+    let task = Task {
+        label: format!("show {}", model.name),
+        sql: format!("select * from {}{order} limit {}", model.name, args.limit),
+        parameters: BTreeMap::new(),
+        tables: vec![shown],
+    };
+    let batches = project.engine.collect(&task).await?;
+    say!("{} — {}", model.name, model.description);
+    say!("grain: {}; as of {}\n", model.grain.join(", "), snapshot.as_of);
+    let mut columns = table(&["column", "type", "unit", "what it is"]);
+    for column in &model.columns {
+        columns.add_row([&column.name, &column.data_type.to_string(), column.unit.as_deref().unwrap_or(""), &column.doc]);
+    }
+    say!("{columns}\n");
+    say!("{}", pretty_format_batches(&batches)?);
+    Ok(())
+}
+
+pub(super) async fn rollback(config: &Path, number: u64) -> Result<()> {
+    let project = open(config)?;
+    let snapshot = rolling::rollback(&project, number, Utc::now()).await?;
+    say!("published snapshot {} with the contents of snapshot {number}, as of {}", snapshot.number, snapshot.as_of);
+    Ok(())
+}
+
+pub(super) async fn gc(config: &Path, args: &GcArgs) -> Result<()> {
+    let project = open(config)?;
+    let keep_days = args.keep_days.unwrap_or(project.config.publish.keep_days);
+    let swept = gc::collect(&project, keep_days, args.grace_hours, Utc::now()).await?;
+    say!(
+        "deleted {} snapshots and {} objects ({} bytes); kept {} snapshots",
+        swept.snapshots,
+        grouped(swept.objects),
+        grouped(swept.bytes),
+        swept.kept
+    );
+    Ok(())
+}
+
+pub(super) async fn generate(args: &GenerateArgs) -> Result<()> {
+    let root = StoreRoot::parse(&args.out, &std::env::current_dir()?)
+        .map_err(|fault| Error::config(format!("--out {}; {}", fault.what, fault.hint)))?;
+    let store = match &root {
+        StoreRoot::Local(dir) => Storage::create_local(dir)?,
+        StoreRoot::S3 { .. } => {
+            let url = root.url().ok_or_else(|| Error::config("--out is no bucket"))?;
+            Storage::open_url(&url, &BTreeMap::new())?
+        }
+    };
+    let options = Options {
+        customers: args.customers,
+        days: args.days,
+        seed: args.seed,
+        first_day: args.first_day,
+        format: match args.format {
+            GenerateFormat::Ndjson => generate::Format::Ndjson,
+            GenerateFormat::Csv => generate::Format::Csv,
+            GenerateFormat::Parquet => generate::Format::Parquet,
+        },
+        ..Options::default()
+    };
+    let summary = generate_into(store, options).await?;
+    say!("{}", serde_json::to_string_pretty(&summary).map_err(Error::bug)?);
+    Ok(())
+}
+
+/// The generator is plain, blocking code; each file is uploaded before the next is made.
+async fn generate_into(store: Storage, options: Options) -> Result<generate::Summary> {
+    struct Uploads(Storage, tokio::runtime::Handle);
+    impl generate::Sink for Uploads {
+        fn put(&mut self, path: &str, content: Vec<u8>) -> std::io::Result<()> {
+            self.1.block_on(self.0.put(path, content)).map(|_| ()).map_err(std::io::Error::other)
+        }
+    }
+    let handle = tokio::runtime::Handle::current();
+    tokio::task::spawn_blocking(move || generate::generate(&options, &mut Uploads(store, handle)))
+        .await
+        .map_err(Error::bug)?
+        .map_err(|e| Error::world("generate", e))
+}
+
+/// The demo's project: a small shop with the Jalali calendar.
+const DEMO_CONFIG: &str = include_str!("demo.toml");
+
+pub(super) async fn demo(dir: &Path) -> Result<()> {
+    let config = dir.join(FILE_NAME);
+    if !config.exists() {
+        std::fs::create_dir_all(dir)?;
+        let options = Options { customers: 600, days: 420, ..Options::default() };
+        let first_day = options.first_day;
+        let store = Storage::create_local(&dir.join("raw"))?;
+        eprintln!("generating 420 days of a shop with 600 customers into {}", dir.join("raw").display());
+        generate_into(store, options).await?;
+        let as_of = first_day + chrono::Days::new(419);
+        std::fs::write(&config, DEMO_CONFIG)?;
+        std::fs::write(dir.join("as-of"), as_of.to_string())?;
+    }
+    let as_of = std::fs::read_to_string(dir.join("as-of"))?;
+    let as_of = as_of.trim().parse().map_err(|e| Error::config(format!("{}: {e}", dir.join("as-of").display())))?;
+    let work = WorkArgs { as_of: Some(as_of), select: vec![], rebuild: false };
+    run(&config, &work).await?;
+    demo_summary(&config, dir).await
+}
+
+/// A few rows that a retention team would look at first.
+async fn demo_summary(config: &Path, dir: &Path) -> Result<()> {
+    let project = open(config)?;
+    let Some(snapshot) = Snapshot::newest(&project.lake).await? else { return Ok(()) };
+    let query = |sql: &str, models: &[&str]| {
+        let tables = models.iter().filter_map(|name| {
+            let model = project.catalog.get(name)?;
+            let files = snapshot.partitions.get(*name)?.values().map(|record| ScanFile {
+                path: record.file.path.clone(),
+                size_bytes: record.file.size_bytes,
+                rows: record.file.rows,
+                delivery: None,
+            });
+            Some(TaskTable {
+                name: (*name).to_owned(),
+                source: false,
+                schema: model.schema(),
+                files: files.collect(),
+                departed: None,
+                arrived: None,
+            })
+        });
+        Task { label: "demo".to_owned(), sql: sql.to_owned(), parameters: BTreeMap::new(), tables: tables.collect() }
+    };
+    let retention = query(
+        "select period_label as month, customers_start, customers_end, customers_new, round(retention_rate, 3) as retention_rate, \
+         round(churn_rate, 3) as churn_rate, orders, round(revenue / 1000000, 1) as revenue_millions from retention_by_period \
+         where grain = 'month' and basis = 'order' and base = 'period' order by period_start desc limit 6",
+        &["retention_by_period"],
+    );
+    let segments = query(
+        "select segment_en, segment_fa, count(*) as customers, round(sum(monetary) / 1000000, 1) as revenue_millions \
+         from rfm group by 1, 2 order by 3 desc, 1",
+        &["rfm"],
+    );
+    say!("\nRetention, last six Jalali months:");
+    say!("{}", pretty_format_batches(&project.engine.collect(&retention).await?)?);
+    say!("\nRFM segments:");
+    say!("{}", pretty_format_batches(&project.engine.collect(&segments).await?)?);
+    say!("\nlook at:  {}", dir.join("marts/current").display());
+    say!("try:      bazgasht --config {} show churn_flags", config.display());
+    say!("          bazgasht --config {} plan", config.display());
+    Ok(())
+}

@@ -1,0 +1,93 @@
+//! Garbage collection: what no kept snapshot mentions goes, after a grace period.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Duration, Utc};
+
+use crate::error::{Error, Result};
+use crate::lake::{self, record_path};
+use crate::project::Project;
+use crate::snapshot::{Snapshot, numbers};
+use crate::storage::Storage;
+
+/// What was deleted and kept.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Swept {
+    pub snapshots: u64,
+    pub objects: u64,
+    pub bytes: u64,
+    pub kept: u64,
+}
+
+/// Deletes snapshots older than `keep_days` (the newest always stays) and every object that no kept snapshot
+/// mentions and that is older than `grace_hours`.
+///
+/// # Errors
+/// Storage errors; what was deleted by then is gone, what is kept is whole.
+pub async fn collect(project: &Project, keep_days: u32, grace_hours: u32, now: DateTime<Utc>) -> Result<Swept> {
+    let mut swept = Swept::default();
+    let mut kept = Vec::new();
+    let all = numbers(&project.lake).await?;
+    let newest = all.last().copied();
+    let oldest_kept = now - Duration::days(i64::from(keep_days));
+    for number in all {
+        let snapshot = Snapshot::read(&project.lake, number).await?;
+        let committed_at = snapshot.run_log.last().map(|row| row.committed_at);
+        if Some(number) == newest || committed_at.is_some_and(|at| at >= oldest_kept) {
+            kept.push(snapshot);
+        } else {
+            project.lake.delete(&lake::snapshot_path(number)).await?;
+            swept.snapshots += 1;
+        }
+    }
+    swept.kept = kept.len() as u64;
+    let youngest = now - Duration::hours(i64::from(grace_hours));
+    let mentioned: BTreeSet<String> = kept.iter().flat_map(lake_paths).collect();
+    for prefix in ["extracted", "homes", "models", "rejected", "seen"] {
+        sweep(&project.lake, prefix, &mentioned, youngest, &mut swept).await?;
+    }
+    let published: BTreeSet<String> =
+        kept.iter().flat_map(|s| s.marts.values()).flat_map(|m| &m.files).map(|f| f.path.clone()).collect();
+    sweep(&project.marts, "snapshots", &published, youngest, &mut swept).await?;
+    Ok(swept)
+}
+
+async fn sweep(
+    store: &Storage,
+    prefix: &str,
+    mentioned: &BTreeSet<String>,
+    youngest: DateTime<Utc>,
+    swept: &mut Swept,
+) -> Result<()> {
+    for meta in store.list(prefix).await? {
+        let path = meta.location.to_string();
+        if meta.last_modified < youngest && !mentioned.contains(&path) {
+            store.delete(&path).await.map_err(|e: Error| e.at("gc"))?;
+            swept.objects += 1;
+            swept.bytes += meta.size;
+        }
+    }
+    Ok(())
+}
+
+/// Every object of the lake that a snapshot stands on.
+fn lake_paths(snapshot: &Snapshot) -> Vec<String> {
+    let mut paths = Vec::new();
+    for (name, source) in &snapshot.sources {
+        for object in source.objects.values() {
+            paths.push(format!("seen/{name}/{}.json", object.sighting));
+        }
+        for extract in source.extracts.values() {
+            paths.push(format!("{}/extract.json", lake::extract_dir(name, &extract.key)));
+            paths.extend(extract.rows.values().chain(extract.keys.values()).chain(&extract.rejects).map(|f| f.path.clone()));
+        }
+        let homes = &source.homes;
+        let files = homes.departed.values().chain(homes.arrived.values()).chain(homes.orphans.values()).chain(&homes.contested);
+        paths.extend(files.map(|f| f.path.clone()));
+    }
+    for record in snapshot.partitions.values().flat_map(|p| p.values()) {
+        paths.push(record.file.path.clone());
+        paths.push(record_path(&record.file.path));
+    }
+    paths
+}

@@ -1,0 +1,39 @@
+//! Rollback: a new snapshot with the contents of an old one. History only ever grows.
+
+use chrono::{DateTime, Utc};
+
+use crate::error::Result;
+use crate::project::Project;
+use crate::run::workshop;
+use crate::snapshot::{RunLogRow, Snapshot};
+
+/// Commits and publishes the contents of snapshot `number` again.
+///
+/// # Errors
+/// [`crate::error::Error::Config`] when there is no such snapshot; storage errors; and
+/// [`crate::error::Error::Lost`] when another run commits at the same moment.
+pub async fn rollback(project: &Project, number: u64, now: DateTime<Utc>) -> Result<Snapshot> {
+    let old = Snapshot::read(&project.lake, number).await?;
+    let newest = Snapshot::newest(&project.lake).await?.map_or(number, |s| s.number);
+    let log = Snapshot::read(&project.lake, newest).await?.run_log;
+    let run_id = uuid::Uuid::now_v7().to_string();
+    let row = RunLogRow {
+        snapshot: newest + 1,
+        run_id: run_id.clone(),
+        kind: format!("rollback to {number}"),
+        as_of: old.as_of,
+        started_at: now,
+        committed_at: now,
+        partitions_built: 0,
+        objects_read: 0,
+        rows_read: 0,
+        rows_rejected: 0,
+    };
+    let mut snapshot =
+        Snapshot { number: newest + 1, run_id, run_log: log.into_iter().chain([row]).collect(), ..old };
+    let workshop = workshop(project);
+    let prepared = workshop.reports_of(&mut snapshot).await?;
+    snapshot.commit(&project.lake).await?;
+    workshop.publish(&snapshot, Some(&prepared)).await?;
+    Ok(snapshot)
+}

@@ -97,9 +97,17 @@ impl Blueprint {
     /// # Errors
     /// [`Error::World`] for a folder or bucket that isn't there.
     pub fn open(self) -> Result<Project> {
+        let lake = open_store(&self.config.storage.lake, &self.config.storage.options, true)?;
+        let marts = open_store(&self.config.storage.marts, &self.config.storage.options, true)?;
+        self.open_on(lake, marts)
+    }
+
+    /// Opens the sources' stores, with a lake and a marts' store of the caller's.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_on(self, lake: Storage, marts: Storage) -> Result<Project> {
         let Blueprint { config, catalog, calendar, zone, settings, occasions, calendar_fingerprint, decodings } = self;
-        let lake = open_store(&config.storage.lake, &config.storage.options, true)?;
-        let marts = open_store(&config.storage.marts, &config.storage.options, true)?;
         std::fs::create_dir_all(&config.storage.scratch)
             .map_err(|e| Error::world(format!("cannot create {}", config.storage.scratch.display()), e))?;
         let scratch = tempfile::Builder::new().prefix("bazgasht-").tempdir_in(&config.storage.scratch)?;

@@ -57,16 +57,14 @@ impl<'a> CsvDecoder<'a> {
             Framed::Record { end, lines } => self.record(end, lines),
             Framed::Nothing => {
                 self.finished = true;
-                self.lines
-                    .broken_off()
-                    .into_iter()
-                    .for_each(|rest| self.builder.reject(rest));
+                if let Some(rest) = self.lines.broken_off() {
+                    self.builder.reject(rest);
+                }
             }
             other => {
-                let passed = pass_over(&mut self.lines, other)?;
-                passed
-                    .into_iter()
-                    .for_each(|record| self.builder.reject(record));
+                if let Some(record) = pass_over(&mut self.lines, other)? {
+                    self.builder.reject(record);
+                }
             }
         }
         Ok(())

@@ -63,10 +63,9 @@ impl<'a> NdjsonDecoder<'a> {
             Found::TooLong => self.builder.reject(self.lines.pass_over_too_long()?),
             Found::Nothing => {
                 self.finished = true;
-                self.lines
-                    .broken_off()
-                    .into_iter()
-                    .for_each(|rest| self.builder.reject(rest));
+                if let Some(rest) = self.lines.broken_off() {
+                    self.builder.reject(rest);
+                }
             }
         }
         Ok(())

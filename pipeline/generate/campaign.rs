@@ -27,7 +27,7 @@ pub(super) struct Campaign {
 /// Messages go out on so many days from the start, not to flood the call centre.
 pub(super) const WAVES: u32 = 3;
 /// One customer in so many is written to by a campaign.
-pub(super) const ONE_IN: u32 = 16;
+pub(super) const ONE_IN: u32 = 12;
 
 const MIDDLE_KINDS: [(&str, &str); 4] = [
     ("retention", "باشگاه مشتریان"),

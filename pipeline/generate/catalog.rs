@@ -87,13 +87,7 @@ impl Catalog {
     }
 }
 
-fn new_product(
-    index: usize,
-    category: &Category,
-    serial: u16,
-    currency: Currency,
-    rng: &mut impl Rng,
-) -> Product {
+fn new_product(index: usize, category: &Category, serial: u16, currency: Currency, rng: &mut impl Rng) -> Product {
     let spread = LogNormal::new(0.0, 0.7).map_or(1.0, |prices| prices.sample(rng));
     let units = category.median_price_euro * spread * currency.units_per_euro();
     let price = ((units / currency.step() as f64).round() as i64).max(1) * currency.step();

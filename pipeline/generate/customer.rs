@@ -77,7 +77,8 @@ impl Traits {
             reading_hour: rng.random_range(7..24),
             club_member: rng.random_bool(CLUB_MEMBERS),
             lead: rng.random_bool(LEADS),
-            appeared_second: second_of_day(rng).min(82_000),
+            // Early enough to buy on the same day.
+            appeared_second: second_of_day(rng) * 95 / 100,
             phone: rng.random_range(0..10_000_000),
             purchase_rate: purchase_rate(rng),
             dropout: dropout(rng),

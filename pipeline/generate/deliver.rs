@@ -18,24 +18,29 @@ const DELAY_DAYS_MAX: u32 = 20;
 /// Draws the mishaps, apart from the shop's own luck, so that the same customers do the same things at
 /// any rates of late, duplicate, broken and redelivered.
 pub(super) struct Trouble {
-    rng: ChaCha8Rng,
+    row_rng: ChaCha8Rng,
+    /// Apart, so that all formats hold the same rows, though only some have lines to break.
+    file_rng: ChaCha8Rng,
     rates: Rates,
 }
 
 impl Trouble {
     pub(super) fn new(seed: u64, rates: Rates) -> Self {
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        rng.set_stream(u64::MAX);
-        Self { rng, rates }
+        let stream = |number| {
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            rng.set_stream(number);
+            rng
+        };
+        Self { row_rng: stream(u64::MAX), file_rng: stream(u64::MAX - 1), rates }
     }
 
     /// Days from the one that a row belongs to until the one whose file brings it.
     fn delay_days(&mut self) -> u32 {
-        if !self.rng.random_bool(self.rates.late) {
+        if !self.row_rng.random_bool(self.rates.late) {
             return 0;
         }
         let mut delay = 1;
-        while delay < DELAY_DAYS_MAX && self.rng.random_bool(0.55) {
+        while delay < DELAY_DAYS_MAX && self.row_rng.random_bool(0.55) {
             delay += 1;
         }
         delay
@@ -43,18 +48,18 @@ impl Trouble {
 
     /// Days until a row comes again, when it does.
     fn repeats_after_days(&mut self) -> Option<u32> {
-        let repeats = self.rng.random_bool(self.rates.duplicate);
-        repeats.then(|| self.rng.random_range(0..4))
+        let repeats = self.row_rng.random_bool(self.rates.duplicate);
+        repeats.then(|| self.row_rng.random_range(0..4))
     }
 
     /// Where to cut a line, from 0 to 1 of its length, when it breaks.
     pub(super) fn breaks_line(&mut self) -> Option<f64> {
-        let breaks = self.rng.random_bool(self.rates.broken);
-        breaks.then(|| self.rng.random())
+        let breaks = self.file_rng.random_bool(self.rates.broken);
+        breaks.then(|| self.file_rng.random())
     }
 
     fn redelivers(&mut self) -> bool {
-        self.rng.random_bool(self.rates.redelivered)
+        self.file_rng.random_bool(self.rates.redelivered)
     }
 }
 

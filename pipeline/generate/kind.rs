@@ -110,8 +110,7 @@ words!(
     }
 );
 
-pub(super) const TOPICS: [Topic; 5] =
-    [Topic::Delivery, Topic::Quality, Topic::Price, Topic::Payment, Topic::Website];
+pub(super) const TOPICS: [Topic; 5] = [Topic::Delivery, Topic::Quality, Topic::Price, Topic::Payment, Topic::Website];
 
 pub(super) const REASONS: [Reason; 10] = [
     Reason::PoorService,

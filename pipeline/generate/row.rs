@@ -186,6 +186,8 @@ pub(super) struct Interaction {
     pub value: Option<NonZeroU64>,
 }
 
+const _: () = assert!(size_of::<Interaction>() == 72, "a busy day is to fit into memory");
+
 impl Row for Interaction {
     const SOURCE: &'static str = "interactions";
 

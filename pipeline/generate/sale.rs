@@ -95,7 +95,8 @@ impl Shop<'_> {
         let starts_at = self.world.season.starts_at(purchase.day);
         // The last minutes of a day are left free, so that what is done "at once" falls on the same day.
         let latest = starts_at + DAY_SECONDS - 900;
-        let ordered_at = (starts_at + second_of_day(rng)).max(purchase.not_before).min(latest);
+        let usual = starts_at + second_of_day(rng) * 98 / 100;
+        let ordered_at = usual.max(purchase.not_before).min(latest);
         let channel = if rng.random_bool(0.85) { traits.channel } else { Channel::Online };
         let amount = lines.iter().map(Line::amount).sum();
         Order {

@@ -103,8 +103,7 @@ pub(super) fn black_friday(year: i32) -> Option<NaiveDate> {
 }
 
 /// Orders and visits by the hour, of a thousand: late mornings and evenings.
-const HOURS: [u16; 24] =
-    [28, 14, 7, 4, 3, 4, 8, 18, 36, 54, 64, 66, 60, 48, 42, 42, 46, 52, 58, 66, 76, 84, 70, 50];
+const HOURS: [u16; 24] = [28, 14, 7, 4, 3, 4, 8, 18, 36, 54, 64, 66, 60, 48, 42, 42, 46, 52, 58, 66, 76, 84, 70, 50];
 
 /// A second of the day, by the shop's usual hours.
 pub(super) fn second_of_day(rng: &mut impl Rng) -> i64 {

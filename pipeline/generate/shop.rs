@@ -38,6 +38,8 @@ struct State {
     profile_version: u8,
 }
 
+const _: () = assert!(size_of::<State>() == 20, "ten million customers are to fit into memory");
+
 /// Of those who will buy, the share that does so on the day they first appear.
 const BUYS_AT_ONCE: f64 = 0.75;
 const FIRST_PURCHASE_RATE: f64 = 1.0 / 25.0;
@@ -198,11 +200,8 @@ impl<'a> Shop<'a> {
     fn visited(&mut self, state: &mut State, day: u32) {
         let fading = state.gone || !state.buyer;
         let last = fading && self.rng.random_bool(FADING_LAST_VISIT);
-        let rate = if fading {
-            FADING_VISIT_RATE
-        } else {
-            VISIT_RATE + VISITS_PER_PURCHASE * f64::from(state.purchase_rate)
-        };
+        let rate =
+            if fading { FADING_VISIT_RATE } else { VISIT_RATE + VISITS_PER_PURCHASE * f64::from(state.purchase_rate) };
         let next = self.world.season.next_day(day, rate, &mut self.rng);
         state.visit_day = if last { NEVER } else { day_or_never(next) };
     }

@@ -307,7 +307,7 @@ impl Shop<'_> {
         if self.rng.random_bool(0.02) {
             self.unsubscribe(customer);
             self.tell(Interaction { at: at + MINUTE, kind: Kind::Unsubscribed, ..message.clone() });
-        } else if self.rng.random_bool(0.22) {
+        } else if self.rng.random_bool(0.3) {
             self.click_message(message, &traits, at + MINUTE);
         } else if self.rng.random_bool(0.03) {
             self.tell(Interaction { at: at + 9 * MINUTE, kind: Kind::MessageReplied, ..message });
@@ -318,7 +318,7 @@ impl Shop<'_> {
         let (customer, campaign) = (message.customer, message.campaign);
         self.tell(Interaction { at, kind: Kind::MessageClicked, ..message });
         let day = self.world.season.day_of(at);
-        let buys = self.rng.random_bool(0.3) && !self.is_gone(customer);
+        let buys = self.rng.random_bool(0.4) && !self.is_gone(customer);
         if buys && day <= self.world.season.last_day() {
             let purchase = Purchase { customer, day, not_before: at + 5 * MINUTE, campaign };
             self.buy(&purchase, traits);

@@ -107,11 +107,7 @@ impl Syntax for Csv {
     }
 }
 
-pub(super) fn encode<S: Syntax, R: Row>(
-    world: &World,
-    rows: &[R],
-    trouble: &mut Trouble,
-) -> io::Result<Encoded> {
+pub(super) fn encode<S: Syntax, R: Row>(world: &World, rows: &[R], trouble: &mut Trouble) -> io::Result<Encoded> {
     let mut out = GzEncoder::new(Vec::new(), Compression::fast());
     let mut fields = Line::<S>::new(world);
     let mut broken = 0;

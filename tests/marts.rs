@@ -1,0 +1,99 @@
+//! Every mart on small inputs whose answers a reader can check by eye: see `fixtures/marts/*/README.md`.
+//!
+//! Each folder has the sources' rows as CSV, `settings.toml` with the project's settings and the as-of date, and
+//! `expected.csv` with the mart's rows: of the columns named there, all rows, in the mart's own order.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::support::Shop;
+
+fn fixtures() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/marts");
+    let mut dirs: Vec<PathBuf> = fs::read_dir(root).expect("fixtures").map(|e| e.expect("an entry").path()).collect();
+    dirs.sort();
+    dirs
+}
+
+/// A shop of a fixture's rows, with its settings and as-of date.
+fn shop(dir: &Path) -> (Shop, String) {
+    let settings: toml::Table = fs::read_to_string(dir.join("settings.toml")).expect("settings").parse().expect("TOML");
+    let text = |key: &str| settings.get(key).and_then(|v| v.as_str()).map(str::to_owned);
+    let mut project = format!(
+        "timezone = \"{}\"\ncalendar = \"{}\"\ncurrency = \"{}\"",
+        text("timezone").unwrap_or_else(|| "UTC".to_owned()),
+        text("calendar").unwrap_or_else(|| "gregorian".to_owned()),
+        text("currency").unwrap_or_else(|| "EUR".to_owned()),
+    );
+    if let Some(start) = text("week_start") {
+        project += &format!("\nweek_start = \"{start}\"");
+    }
+    let mut sources = String::new();
+    if let Some(business) = settings.get("business") {
+        sources += &format!("[business]\n{business}\n");
+    }
+    let names = ["orders", "order_items", "interactions", "customers"];
+    let present: Vec<&str> = names.into_iter().filter(|n| dir.join(format!("{n}.csv")).exists()).collect();
+    for name in &present {
+        sources += &format!("[sources.{name}]\nlocation = \"./raw/{name}.csv\"\n");
+    }
+    let shop = Shop::new(&project, &sources);
+    for name in present {
+        shop.write(&format!("raw/{name}.csv"), fs::read(dir.join(format!("{name}.csv"))).expect("rows"));
+    }
+    (shop, text("as_of").expect("an as-of date"))
+}
+
+/// Numbers compare as numbers: `0.5` is `0.5000`.
+fn same(expected: &str, found: &str) -> bool {
+    let close = |a: f64, b: f64| (a - b).abs() <= 1e-6 * a.abs().max(1.0);
+    expected == found || matches!((expected.parse(), found.parse()), (Ok(a), Ok(b)) if close(a, b))
+}
+
+fn compare(dir: &Path, found: &[BTreeMap<String, String>]) -> Vec<String> {
+    let mut reader = csv::Reader::from_path(dir.join("expected.csv")).expect("expected.csv");
+    let header = reader.headers().expect("a header").clone();
+    let expected: Vec<csv::StringRecord> = reader.records().map(|r| r.expect("a row")).collect();
+    let mut complaints = Vec::new();
+    if expected.len() != found.len() {
+        complaints.push(format!("expected {} rows, found {}", expected.len(), found.len()));
+    }
+    for (number, row) in expected.iter().enumerate() {
+        let Some(actual) = found.get(number) else { continue };
+        for (name, value) in header.iter().zip(row) {
+            match actual.get(name) {
+                Some(got) if same(value, got) => {}
+                got => complaints.push(format!("row {} ({}): {name} is {got:?}, expected {value:?}", number + 1, &row[0])),
+            }
+        }
+    }
+    complaints
+}
+
+#[test]
+fn marts_are_as_the_fixtures_say() {
+    let only = std::env::var("FIXTURE").ok();
+    let mut failures = Vec::new();
+    for dir in fixtures() {
+        let name = dir.file_name().expect("a name").to_string_lossy().into_owned();
+        if only.as_ref().is_some_and(|only| only != &name) {
+            continue;
+        }
+        let (shop, as_of) = shop(&dir);
+        shop.publish(&as_of);
+        // `retention_by_period-textbook` tests retention_by_period.
+        let mart = name.split('-').next().unwrap_or(&name);
+        let filter = where_clause(&dir);
+        let rows: Vec<_> = shop.mart(mart).into_iter().filter(|row| filter.iter().all(|(k, v)| row.get(k) == Some(v))).collect();
+        failures.extend(compare(&dir, &rows).into_iter().map(|complaint| format!("{name}: {complaint}")));
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+/// `[where]` in the settings narrows the mart to the rows that the fixture is about.
+fn where_clause(dir: &Path) -> BTreeMap<String, String> {
+    let settings: toml::Table = fs::read_to_string(dir.join("settings.toml")).expect("settings").parse().expect("TOML");
+    let table = settings.get("where").and_then(|v| v.as_table()).cloned().unwrap_or_default();
+    table.into_iter().map(|(k, v)| (k, v.as_str().map_or_else(|| v.to_string(), str::to_owned))).collect()
+}

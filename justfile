@@ -1,0 +1,40 @@
+# What everyone needs: format, lints and tests, as a change must pass them.
+default: check
+
+# Format, lints and tests.
+check:
+    cargo fmt --check
+    cargo clippy --all-targets --locked -- -D warnings
+    cargo test --locked
+
+# All tests, or those whose names contain FILTER.
+test *FILTER:
+    cargo test --locked -- {{ FILTER }}
+
+# The five laws over hundreds of random histories. Takes long.
+soak CASES="500":
+    PROPTEST_CASES={{ CASES }} BAZGASHT_SOAK=1 cargo test --locked --test it laws
+
+# What a night costs (release build; a million customers and two years by default). Not a test: it prints a table.
+bench-nightly CUSTOMERS="1000000" MONTHS="24":
+    benches/nightly.sh {{ CUSTOMERS }} {{ MONTHS }}
+
+# A small shop, made up, run and summed up, in ./bazgasht-demo.
+demo:
+    cargo run --locked -- demo
+
+# The dependencies' licences, sources and known vulnerabilities (needs cargo-deny and a network).
+deny:
+    cargo deny --locked check
+
+# Write docs/bazgasht.schema.json anew, after a change of the config's types.
+schema:
+    UPDATE_SCHEMA=1 cargo test --locked --test it schema
+
+# pyarrow, polars and DuckDB open every mart (needs the Python packages of .ci/requirements.txt).
+readers PYTHON="python3":
+    BAZGASHT_TEST_PYTHON={{ PYTHON }} cargo test --locked --test it readers
+
+# What CI runs, on this machine.
+ci:
+    bash .ci/run

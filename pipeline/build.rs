@@ -118,9 +118,15 @@ impl Builder<'_> {
         };
         let written = out.finish()?;
         let path = lake::partition_path(&model.name, &partition.to_string(), &key);
+        // The lake never overwrites: with equal inputs, a rebuild must come out equal (law 4).
+        if self.resolver.rebuild
+            && let Some(existing) = self.resolver.existing(model, partition, &key).await?
+            && existing.file.digest != written.digest
+        {
+            return Err(Error::bug(format!("{} ({partition}) came out different from the same inputs", model.file)));
+        }
         self.lake.put_file(&path, local.path()).await?;
-        let file =
-            LakeFile { path, digest: written.digest, size_bytes: written.size_bytes, rows: written.rows };
+        let file = LakeFile { path, digest: written.digest, size_bytes: written.size_bytes, rows: written.rows };
         let mut violations = written.violations;
         let this = this_table(model, &file);
         for check in &model.checks {
@@ -210,7 +216,8 @@ impl Builder<'_> {
             "with delivered as (select {key} as key, content_hash, count(*) as copies from source.{name} group by 1, 2), \
              kept as (select {key} as key, content_hash, count(*) as copies from this group by 1, 2) \
              select coalesce(sum(delivered.copies), 0) as read, coalesce(sum(kept.copies), 0) as staged, \
-             coalesce(sum(delivered.copies) filter (where kept.copies is null), 0) as superseded \
+             coalesce(sum(delivered.copies) filter (where kept.copies is null), 0) as superseded, \
+             coalesce(sum(greatest(kept.copies - delivered.copies, 0)), 0) as invented \
              from delivered left join kept on kept.key = delivered.key and kept.content_hash = delivered.content_hash {own}"
         );
         let task = Task {
@@ -224,14 +231,17 @@ impl Builder<'_> {
             let number = batches.first().map(|b| b.column(column).as_primitive::<Int64Type>().value(0));
             number.unwrap_or(0).cast_unsigned()
         };
-        let (read, kept, superseded) = (value(0), value(1), value(2));
-        if kept != staged {
-            return Err(Error::Check(format!(
-                "{} ({partition}): {staged} rows were staged, {kept} of them are rows of source.{name}; nothing was published",
+        let (read, kept, superseded, invented) = (value(0), value(1), value(2), value(3));
+        match read.checked_sub(kept + superseded) {
+            Some(duplicate) if kept == staged && invented == 0 => {
+                Ok(Some(RowCounts { read, staged, duplicate, superseded }))
+            }
+            _ => Err(Error::Check(format!(
+                "{} ({partition}): {staged} rows were staged, {kept} of them are rows of source.{name} and {invented} of \
+                 those more often than delivered; nothing was published",
                 model.file
-            )));
+            ))),
         }
-        Ok(Some(RowCounts { read, staged, duplicate: read - kept - superseded, superseded }))
     }
 }
 
@@ -256,7 +266,14 @@ fn scan(file: &LakeFile) -> ScanFile {
 }
 
 fn model_table(name: &str, schema: SchemaRef, files: Vec<ScanFile>) -> TaskTable {
-    TaskTable { name: name.to_owned(), source: false, schema: Arc::clone(&schema), files, departed: None, arrived: None }
+    TaskTable {
+        name: name.to_owned(),
+        source: false,
+        schema: Arc::clone(&schema),
+        files,
+        departed: None,
+        arrived: None,
+    }
 }
 
 fn this_table(model: &Model, file: &LakeFile) -> TaskTable {

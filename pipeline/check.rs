@@ -33,11 +33,14 @@ impl Conservation {
     /// Counts a source's rows: those read and rejected from its extracts, the others from its staging's partitions.
     pub fn of(source: &Source, staging: &[RowCounts]) -> Self {
         let mut sum = Self::default();
-        for object in source.state.objects.values() {
-            let Some(extract) = source.state.extracts.get(&object.extract) else { continue };
+        for (extract, repeats) in source.delivered_extracts() {
             sum.read += extract.read;
             sum.rejected += extract.rejected.values().sum::<u64>();
             sum.skipped += extract.skipped.values().sum::<u64>();
+            if repeats {
+                sum.duplicate += extract.extracted_rows();
+                continue;
+            }
             sum.rejected += source.state.homes.orphans.get(&extract.key).map_or(0, |orphans| orphans.rows);
         }
         for counts in staging {
@@ -56,13 +59,19 @@ pub fn staging_counts<'a>(name: &str, built: &'a Built) -> Vec<RowCounts> {
     partitions.into_iter().flat_map(|p| p.values()).filter_map(|record| record.counts).collect()
 }
 
-/// Lets a run pass whose partitions hold no violation and whose rows are all accounted for.
+/// Lets a run pass whose partitions hold no violation and whose rows are all accounted for, in the sources that
+/// are `in_question` (a `--select` run leaves some out).
 ///
 /// # Errors
 /// [`Error::Check`] with everything that failed. Nothing is published then: last night's marts stay.
-pub fn check(built: Built, sources: &Sources, max_rejected: impl Fn(&str) -> f64) -> Result<Checked> {
+pub fn check(
+    built: Built,
+    sources: &Sources,
+    in_question: impl Fn(&str) -> bool,
+    max_rejected: impl Fn(&str) -> f64,
+) -> Result<Checked> {
     let mut failures = violations(&built);
-    for (name, source) in sources.0.iter().filter(|(_, s)| s.configured) {
+    for (name, source) in sources.0.iter().filter(|(name, s)| s.configured && in_question(name)) {
         let sum = Conservation::of(source, &staging_counts(name, &built));
         if !sum.holds() {
             failures.push(format!(

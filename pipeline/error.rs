@@ -100,10 +100,9 @@ impl From<DataFusionError> for Error {
             DataFusionError::ObjectStore(_) | DataFusionError::IoError(_) | DataFusionError::ParquetError(_) => {
                 Error::world("reading or writing tables", error.strip_backtrace())
             }
-            DataFusionError::ResourcesExhausted(_) => Error::world(
-                "out of memory: raise [engine] memory_limit, or lower threads",
-                error.strip_backtrace(),
-            ),
+            DataFusionError::ResourcesExhausted(_) => {
+                Error::world("out of memory: raise [engine] memory_limit, or lower threads", error.strip_backtrace())
+            }
             _ => Error::Config(error.strip_backtrace()),
         }
     }

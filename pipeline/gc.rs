@@ -7,6 +7,7 @@ use chrono::{DateTime, Duration, Utc};
 use crate::error::{Error, Result};
 use crate::lake::{self, record_path};
 use crate::project::Project;
+use crate::publish;
 use crate::snapshot::{Snapshot, numbers};
 use crate::storage::Storage;
 
@@ -43,11 +44,13 @@ pub async fn collect(project: &Project, keep_days: u32, grace_hours: u32, now: D
     swept.kept = kept.len() as u64;
     let youngest = now - Duration::hours(i64::from(grace_hours));
     let mentioned: BTreeSet<String> = kept.iter().flat_map(lake_paths).collect();
-    for prefix in ["extracted", "homes", "models", "rejected", "seen"] {
+    // What points at files goes before the files do, so that an interrupted sweep leaves nothing that points nowhere.
+    for prefix in ["seen", "models", "extracted", "homes", "rejected"] {
         sweep(&project.lake, prefix, &mentioned, youngest, &mut swept).await?;
     }
-    let published: BTreeSet<String> =
+    let mut published: BTreeSet<String> =
         kept.iter().flat_map(|s| s.marts.values()).flat_map(|m| &m.files).map(|f| f.path.clone()).collect();
+    published.extend(publish::current_paths(&project.marts).await?);
     sweep(&project.marts, "snapshots", &published, youngest, &mut swept).await?;
     Ok(swept)
 }
@@ -59,7 +62,9 @@ async fn sweep(
     youngest: DateTime<Utc>,
     swept: &mut Swept,
 ) -> Result<()> {
-    for meta in store.list(prefix).await? {
+    let mut found = store.list(prefix).await?;
+    found.sort_by_key(|meta| !meta.location.as_ref().ends_with(".json"));
+    for meta in found {
         let path = meta.location.to_string();
         if meta.last_modified < youngest && !mentioned.contains(&path) {
             store.delete(&path).await.map_err(|e: Error| e.at("gc"))?;
@@ -79,10 +84,11 @@ fn lake_paths(snapshot: &Snapshot) -> Vec<String> {
         }
         for extract in source.extracts.values() {
             paths.push(format!("{}/extract.json", lake::extract_dir(name, &extract.key)));
-            paths.extend(extract.rows.values().chain(extract.keys.values()).chain(&extract.rejects).map(|f| f.path.clone()));
+            paths.extend(extract.files().iter().map(|f| f.path.clone()));
         }
         let homes = &source.homes;
-        let files = homes.departed.values().chain(homes.arrived.values()).chain(homes.orphans.values()).chain(&homes.contested);
+        let files =
+            homes.departed.values().chain(homes.arrived.values()).chain(homes.orphans.values()).chain(&homes.contested);
         paths.extend(files.map(|f| f.path.clone()));
     }
     for record in snapshot.partitions.values().flat_map(|p| p.values()) {

@@ -14,7 +14,9 @@ impl Interrupt {
     /// can be harmed by that.
     pub fn listen() -> std::io::Result<Self> {
         let interrupt = Self::default();
-        for (kind, number) in [(tokio::signal::unix::SignalKind::interrupt(), 2), (tokio::signal::unix::SignalKind::terminate(), 15)] {
+        for (kind, number) in
+            [(tokio::signal::unix::SignalKind::interrupt(), 2), (tokio::signal::unix::SignalKind::terminate(), 15)]
+        {
             let mut signals = tokio::signal::unix::signal(kind)?;
             let flag = interrupt.clone();
             tokio::spawn(async move {

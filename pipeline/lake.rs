@@ -144,6 +144,24 @@ pub async fn read_json<T: DeserializeOwned>(lake: &Storage, path: &str) -> Resul
         .map_err(|e| Error::world(format!("{}/{path} is damaged", lake.location()), e))
 }
 
+/// Reads a record that an earlier run left, if the files that it speaks of are there as it says. After a power
+/// cut a record may be empty or its files gone: then there is no record, and the work is done again.
+pub async fn read_record<T: DeserializeOwned>(
+    lake: &Storage,
+    path: &str,
+    files: impl Fn(&T) -> Vec<&LakeFile>,
+) -> Result<Option<T>> {
+    let Some(bytes) = lake.get(path).await? else { return Ok(None) };
+    let Ok(record) = serde_json::from_slice::<T>(&bytes) else { return Ok(None) };
+    for file in files(&record) {
+        let there = lake.head(&file.path).await?;
+        if there.is_none_or(|meta| meta.size != file.size_bytes) {
+            return Ok(None);
+        }
+    }
+    Ok(Some(record))
+}
+
 /// The canonical bytes of a record: maps are ordered, so equal records are equal bytes.
 pub fn to_json<T: Serialize>(value: &T) -> Result<Vec<u8>> {
     let mut bytes = serde_json::to_vec_pretty(value).map_err(Error::bug)?;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use object_store::ObjectMeta;
 
-use crate::config::{Mode, OnRemoved};
+use crate::config::{Delivery, Mode, OnRemoved};
 use crate::contract::SourceName;
 use crate::error::{Error, Result};
 use crate::project::{OpenSource, Project};
@@ -12,7 +12,7 @@ use crate::snapshot::{ObjectRecord, Snapshot};
 
 /// One source's objects.
 pub struct ListedSource {
-    /// Objects of now, by their path among the source's: which store, and its listing.
+    /// Objects of now, by the number of their location and their path in it: which store, and its listing.
     pub objects: BTreeMap<String, (usize, ObjectMeta)>,
     /// Objects that are gone and kept all the same.
     pub kept: BTreeMap<String, ObjectRecord>,
@@ -32,11 +32,10 @@ pub async fn list(project: &Project, prior: Option<&Snapshot>) -> Result<Listed>
     for (name, source) in &project.sources {
         let objects = objects(source).await.map_err(|e| e.at(format!("source {name}")))?;
         let known = prior.and_then(|p| p.sources.get(name.as_str())).map(|s| &s.objects);
-        let gone = known.into_iter().flatten().filter(|(path, _)| !objects.contains_key(*path));
+        let gone = known.into_iter().flatten();
+        let gone = gone.filter(|(path, _)| !objects.contains_key(*path) && !is_replaced(source, &objects, path));
         let gone: BTreeMap<String, ObjectRecord> = gone.map(|(path, object)| (path.clone(), object.clone())).collect();
-        let superseded = source.config.mode == Mode::Snapshot && !objects.is_empty();
         let kept = match source.config.on_removed {
-            _ if superseded => BTreeMap::new(),
             OnRemoved::Forget => BTreeMap::new(),
             OnRemoved::Keep => gone,
             OnRemoved::Block => {
@@ -70,8 +69,7 @@ async fn objects(source: &OpenSource) -> Result<BTreeMap<String, (usize, ObjectM
     for (index, (store, location)) in source.stores.iter().zip(&source.config.locations).enumerate() {
         for meta in store.list("").await? {
             if meta.size > 0 && location.selects(meta.location.as_ref()) {
-                let path = if source.stores.len() == 1 { meta.location.to_string() } else { format!("{index}/{}", meta.location) };
-                objects.insert(path, (index, meta));
+                objects.insert(format!("{index}/{}", meta.location), (index, meta));
             }
         }
     }
@@ -81,12 +79,28 @@ async fn objects(source: &OpenSource) -> Result<BTreeMap<String, (usize, ObjectM
     Ok(objects)
 }
 
-/// Of full dumps only the newest delivery counts; the older ones need not even be read.
+/// Of full dumps only the newest delivery in each location counts; the older ones need not even be read.
 fn keep_newest(source: &OpenSource, objects: &mut BTreeMap<String, (usize, ObjectMeta)>) {
-    let by_folder = source.config.delivery == crate::config::Delivery::Folder;
-    let delivery = |path: &str| if by_folder { path.rsplit_once('/').map_or(String::new(), |(f, _)| f.to_owned()) } else { path.to_owned() };
-    if let Some(newest) = objects.keys().map(|path| delivery(path)).max() {
-        objects.retain(|path, _| delivery(path) == newest);
+    let mut newest: BTreeMap<usize, String> = BTreeMap::new();
+    for (path, (location, _)) in objects.iter() {
+        let delivery = delivery(source, path).to_owned();
+        let slot = newest.entry(*location).or_default();
+        *slot = delivery.max(std::mem::take(slot));
+    }
+    objects.retain(|path, (location, _)| newest.get(location).is_some_and(|newest| newest == delivery(source, path)));
+}
+
+/// Whether a newer full dump stands in the place of a known object.
+fn is_replaced(source: &OpenSource, objects: &BTreeMap<String, (usize, ObjectMeta)>, path: &str) -> bool {
+    let location = |path: &str| path.split('/').next().map(str::to_owned);
+    let newer = |other: &String| location(other) == location(path) && delivery(source, other) > delivery(source, path);
+    source.config.mode == Mode::Snapshot && objects.keys().any(newer)
+}
+
+fn delivery<'a>(source: &OpenSource, path: &'a str) -> &'a str {
+    match source.config.delivery {
+        Delivery::Folder => path.rsplit_once('/').map_or("", |(folder, _)| folder),
+        Delivery::Object => path,
     }
 }
 

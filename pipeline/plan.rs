@@ -109,7 +109,7 @@ impl Ground<'_> {
         if !table.monthly {
             return Ok(vec![PartitionId::Whole]);
         }
-        let months = self.months();
+        let (months, staged) = (self.months(), self.sources.months());
         let last = match partition {
             PartitionId::Month(month) => month,
             PartitionId::Whole => self.as_of_month(),
@@ -123,7 +123,7 @@ impl Ground<'_> {
         let staged_beyond = table.layer == Layer::Staging && matches!(partition, PartitionId::Month(_));
         Ok(wanted
             .into_iter()
-            .filter(|month| months.contains(month) || staged_beyond)
+            .filter(|month| months.contains(month) || (staged_beyond && staged.contains(month)))
             .map(PartitionId::Month)
             .collect())
     }
@@ -133,7 +133,11 @@ impl Ground<'_> {
             Span::Days(days) => *days,
             Span::Parameter(name) => match self.settings.get(name) {
                 Some(ScalarValue::Int64(days)) => days.unwrap_or(0),
-                _ => return Err(Error::config(format!("[reads] last = \"${name}\": there is no such whole-number setting"))),
+                _ => {
+                    return Err(Error::config(format!(
+                        "[reads] last = \"${name}\": there is no such whole-number setting"
+                    )));
+                }
             },
         };
         let from = match partition {
@@ -179,7 +183,11 @@ fn unknown_parameter(model: &Model, name: &str) -> Error {
     Error::config(format!(
         "{}: there is no parameter `${name}`{}",
         model.file,
-        if model.monthly { "" } else { " for an unpartitioned model ($period_start and $period_end are for monthly ones)" }
+        if model.monthly {
+            ""
+        } else {
+            " for an unpartitioned model ($period_start and $period_end are for monthly ones)"
+        }
     ))
 }
 
@@ -212,7 +220,8 @@ impl Resolver<'_> {
         for ReadPartitions { read, partitions } in self.ground.reads(model, partition)? {
             match &read.table {
                 Table::Source(name) => {
-                    inputs.insert(read.table.to_string(), self.ground.sources.input_digest(name, partition).to_string());
+                    inputs
+                        .insert(read.table.to_string(), self.ground.sources.input_digest(name, partition).to_string());
                 }
                 Table::Model(name) => match input_digest(name, &partitions, known) {
                     Some(digest) => {
@@ -242,14 +251,21 @@ impl Resolver<'_> {
 
     /// The record of what was built under this key, by the newest snapshot or by a run that didn't finish.
     pub async fn find(&self, model: &Model, partition: PartitionId, key: &Digest) -> Result<Option<PartitionRecord>> {
-        if self.rebuild {
-            return Ok(None);
-        }
+        if self.rebuild { Ok(None) } else { self.existing(model, partition, key).await }
+    }
+
+    /// As [`Self::find`], also when everything is to be rebuilt.
+    pub async fn existing(
+        &self,
+        model: &Model,
+        partition: PartitionId,
+        key: &Digest,
+    ) -> Result<Option<PartitionRecord>> {
         if let Some(record) = self.prior_record(model, partition).filter(|record| &record.key == key) {
             return Ok(Some(record.clone()));
         }
         let path = lake::partition_path(&model.name, &partition.to_string(), key);
-        lake::read_json(self.lake, &lake::record_path(&path)).await
+        lake::read_record(self.lake, &lake::record_path(&path), |record: &PartitionRecord| vec![&record.file]).await
     }
 
     pub fn prior_record(&self, model: &Model, partition: PartitionId) -> Option<&PartitionRecord> {

@@ -211,7 +211,8 @@ fn decoding(config: &Config, source: &config::Source) -> Result<Decoding, config
         for fault in faults {
             let mapped = source.columns.iter().find(|m| m.column == fault.key).map(|m| &m.expression);
             let skipped = source.skip.iter().find(|s| s.name == fault.key).map(|s| &s.condition);
-            let complaint = config::Complaint::new(format!("sources.{}: `{}`: {}", source.name, fault.key, fault.message));
+            let complaint =
+                config::Complaint::new(format!("sources.{}: `{}`: {}", source.name, fault.key, fault.message));
             complaints.push(match mapped.or(skipped) {
                 Some(expression) => complaint.at(expression.place().clone()),
                 None => complaint.in_file(&config.file),
@@ -254,7 +255,8 @@ fn csv_options(source: &config::Source) -> decode::CsvOptions {
 fn open_source(config: &Config, name: SourceName, decoding: Arc<Decoding>) -> Result<OpenSource> {
     let source = config.sources.get(&name).ok_or_else(|| Error::bug("source vanished"))?.clone();
     let open = |location: &config::Location| open_store(&location.root, &source.options, false);
-    let stores = source.locations.iter().map(open).collect::<Result<_>>().map_err(|e| e.at(format!("source {name}")))?;
+    let stores =
+        source.locations.iter().map(open).collect::<Result<_>>().map_err(|e| e.at(format!("source {name}")))?;
     Ok(OpenSource { config: source, stores, decoding })
 }
 

@@ -29,8 +29,7 @@ pub async fn rollback(project: &Project, number: u64, now: DateTime<Utc>) -> Res
         rows_read: 0,
         rows_rejected: 0,
     };
-    let mut snapshot =
-        Snapshot { number: newest + 1, run_id, run_log: log.into_iter().chain([row]).collect(), ..old };
+    let mut snapshot = Snapshot { number: newest + 1, run_id, run_log: log.into_iter().chain([row]).collect(), ..old };
     let workshop = workshop(project);
     let prepared = workshop.reports_of(&mut snapshot).await?;
     snapshot.commit(&project.lake).await?;

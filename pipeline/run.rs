@@ -21,7 +21,7 @@ use crate::listing::{Listed, ListedSource, list, version};
 use crate::model::Table;
 use crate::plan::{Ground, Plan, Resolver};
 use crate::project::{OpenSource, Project};
-use crate::publish::Workshop;
+use crate::publish::{Workshop, docs_are_published};
 use crate::report::Progress;
 use crate::snapshot::{ExtractRecord, ObjectRecord, RunLogRow, Snapshot, SourceState};
 use crate::sources::Sources;
@@ -78,16 +78,23 @@ pub async fn run(project: &Project, request: &Request, around: &Surroundings<'_>
     let started_at = (around.now)();
     let workshop = workshop(project);
     let prior = Snapshot::newest(&project.lake).await?;
-    if let Some(prior) = &prior {
-        workshop.publish(prior, None).await?;
+    // A repair that fails is no reason not to publish something newer; with nothing newer, it is the run's error.
+    let healed = match &prior {
+        Some(prior) => workshop.publish(prior, None).await,
+        None => Ok(()),
+    };
+    if let Err(e) = &healed {
+        tracing::warn!("the newest snapshot's marts could not be repaired: {e}");
     }
     let listed = list(project, prior.as_ref()).await?;
     let extracted = extracted(project, &listed, prior.as_ref(), around).await?;
     let ground = ground(project, request, &extracted.sources, started_at);
+    warn_of_age(project, &ground);
     let resolver = Resolver { ground: &ground, prior: prior.as_ref(), lake: &project.lake, rebuild: request.rebuild };
     let wanted = wanted(project, request)?;
     let planned = resolver.plan(wanted.as_ref()).await?;
     if wanted.is_none() && is_settled(&planned, prior.as_ref(), &ground) {
+        healed?;
         let prior = prior.ok_or_else(|| Error::bug("settled without a snapshot"))?;
         return Ok(Outcome::NothingToDo(Box::new(prior)));
     }
@@ -101,8 +108,11 @@ pub async fn run(project: &Project, request: &Request, around: &Surroundings<'_>
     };
     let built = builder.build(&planned).await?;
     let summary = summary(&built, &extracted);
-    let max_rejected = |name: &str| project.sources.iter().find(|(n, _)| n.as_str() == name).map_or(0.0, |(_, s)| s.config.max_rejected);
-    let checked = check(built, &extracted.sources, max_rejected)?;
+    let max_rejected = |name: &str| {
+        project.sources.iter().find(|(n, _)| n.as_str() == name).map_or(0.0, |(_, s)| s.config.max_rejected)
+    };
+    let in_question = |name: &str| wanted.as_ref().is_none_or(|models| models.contains(&format!("stg_{name}")));
+    let checked = check(built, &extracted.sources, in_question, max_rejected)?;
     if wanted.is_some() {
         return Ok(Outcome::Built(summary));
     }
@@ -143,7 +153,23 @@ fn is_settled(plan: &Plan, prior: Option<&Snapshot>, ground: &Ground<'_>) -> boo
         prior.sources.get(name).map_or(source.state.objects.is_empty(), |before| *before == source.state)
     });
     let same_models = prior.partitions.len() == ground.catalog.names().count();
-    plan.is_empty() && prior.as_of == ground.as_of && same_objects && same_models && prior.engine == lake::ENGINE
+    let same = same_objects && same_models && docs_are_published(ground.catalog, prior);
+    plan.is_empty() && prior.as_of == ground.as_of && same && prior.engine == lake::ENGINE
+}
+
+/// Warns of sources whose newest row is older, at the end of the as-of date, than their `max_age`.
+fn warn_of_age(project: &Project, ground: &Ground<'_>) {
+    let next_midnight = ground.as_of.succ_opt().and_then(|day| day.and_hms_opt(0, 0, 0)).unwrap_or_default();
+    let end = DateTime::from_timestamp_micros(project.zone.resolve_local(next_midnight)).unwrap_or_default();
+    for (name, source) in &project.sources {
+        let state = ground.sources.get(name.as_str()).map(|s| &s.state);
+        let newest = state.and_then(|s| s.extracts.values().filter_map(|extract| extract.newest_at).max());
+        if let (Some(max_age), Some(newest)) = (source.config.max_age, newest)
+            && (end - newest).to_std().is_ok_and(|age| age > max_age)
+        {
+            tracing::warn!(source = %name, "the newest row is of {newest}: older than max_age at the end of {}", ground.as_of);
+        }
+    }
 }
 
 /// The models that `--select` asks for, with everything that they read.
@@ -247,7 +273,7 @@ async fn extract_one(
 ) -> Result<ExtractRecord> {
     let sighting = source.decoding.sighting(path, meta.size, &version(meta))?;
     let seen = format!("seen/{}/{sighting}.json", source.config.name);
-    if let Some(record) = lake::read_json(&project.lake, &seen).await? {
+    if let Some(record) = lake::read_record(&project.lake, &seen, ExtractRecord::files).await? {
         return Ok(record);
     }
     let record =
@@ -262,7 +288,8 @@ fn state(
     before: Option<&SourceState>,
     found: &BTreeMap<String, ExtractRecord>,
 ) -> Result<SourceState> {
-    let mut state = SourceState::default();
+    let by_folder = source.config.delivery == crate::config::Delivery::Folder;
+    let mut state = SourceState { by_folder, ..SourceState::default() };
     for (path, (_, meta)) in &listed.objects {
         let record = match found.get(path) {
             Some(extract) => {
@@ -277,7 +304,16 @@ fn state(
         };
         state.objects.insert(path.clone(), record);
     }
-    state.objects.extend(listed.kept.clone());
+    for (path, kept) in &listed.kept {
+        if source.decoding.sighting(path, kept.size_bytes, &kept.version)? != kept.sighting {
+            return Err(Error::config(format!(
+                "source {}: {path} is gone and was decoded under another mapping, calendar or version; bring it back, \
+                 or set on_removed = \"forget\"",
+                source.config.name
+            )));
+        }
+        state.objects.insert(path.clone(), kept.clone());
+    }
     for object in state.objects.values() {
         if let Some(known) = before.and_then(|b| b.extracts.get(&object.extract)) {
             state.extracts.entry(object.extract.clone()).or_insert_with(|| known.clone());
@@ -294,7 +330,8 @@ async fn settle_homes(project: &Project, sources: &mut Sources, prior: Option<&S
         let source = &sources.0[name];
         let found = if source.follows_orders() {
             let orders = &sources.0[SourceName::Orders.as_str()];
-            homes::follow_orders(&project.lake, source, orders, before(name), before(SourceName::Orders.as_str())).await?
+            homes::follow_orders(&project.lake, source, orders, before(name), before(SourceName::Orders.as_str()))
+                .await?
         } else if source.contract.time.is_some() {
             homes::settle(&project.lake, source, before(name)).await?
         } else {

@@ -78,12 +78,18 @@ pub struct ExtractRecord {
     /// Sorted distinct hashes of the home keys of those rows.
     pub keys: BTreeMap<PartitionId, LakeFile>,
     pub rejects: Option<LakeFile>,
+    /// The latest moment among the rows, where the source has such.
+    pub newest_at: Option<DateTime<Utc>>,
     /// Values that were set to NULL or look odd, by what is odd about them.
-    #[serde(default)]
     pub warnings: BTreeMap<String, u64>,
 }
 
 impl ExtractRecord {
+    /// Everything in the lake that belongs to it.
+    pub fn files(&self) -> Vec<&LakeFile> {
+        self.rows.values().chain(self.keys.values()).chain(&self.rejects).collect()
+    }
+
     pub fn extracted_rows(&self) -> u64 {
         self.rows.values().map(|f| f.rows).sum()
     }
@@ -111,6 +117,8 @@ pub struct Homes {
 pub struct SourceState {
     pub objects: BTreeMap<String, ObjectRecord>,
     pub extracts: BTreeMap<Digest, ExtractRecord>,
+    /// What one delivery was when the homes were settled.
+    pub by_folder: bool,
     pub homes: Homes,
 }
 
@@ -254,8 +262,14 @@ impl Snapshot {
             match lake::read_json::<Snapshot>(lake, &path).await? {
                 Some(there) if there.run_id == self.run_id => return lake.sync().await,
                 Some(_) => return Err(Error::Lost(self.number)),
-                None if tries < 3 => tries += 1,
-                None => return attempt.map(|_| ()),
+                None if tries < 3 => {
+                    tries += 1;
+                    tokio::time::sleep(std::time::Duration::from_millis(200 << tries)).await;
+                }
+                None => {
+                    let unreadable = Error::world(&path, "the store says that it exists, and it cannot be read");
+                    return Err(attempt.err().unwrap_or(unreadable));
+                }
             }
         }
     }

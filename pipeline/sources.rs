@@ -9,7 +9,7 @@ use crate::contract::{Contract, SourceName};
 use crate::engine::{ScanFile, TaskTable};
 use crate::extract;
 use crate::lake::{Digest, KeyHasher, LakeFile};
-use crate::snapshot::{PartitionId, SourceState};
+use crate::snapshot::{ExtractRecord, PartitionId, SourceState};
 
 /// One source: its contract, and its state if it is configured.
 #[derive(Debug, Clone)]
@@ -67,10 +67,12 @@ impl Source {
     /// so moving a whole folder elsewhere changes nothing.
     pub fn delivered(&self, partition: PartitionId) -> Vec<Delivered<'_>> {
         let ranks = self.ranks(|extract| self.takes_part(extract, partition));
+        let mut seen = BTreeSet::new();
         let objects = self.state.objects.iter();
         let files = objects.filter_map(|(path, object)| {
             let file = self.file_in(&object.extract, partition)?;
-            Some(Delivered { rank: ranks[self.delivery(path)], extract: &object.extract, file })
+            let rank = ranks[self.delivery(path)];
+            seen.insert((rank, &object.extract)).then_some(Delivered { rank, extract: &object.extract, file })
         });
         files.collect()
     }
@@ -85,9 +87,20 @@ impl Source {
         let ranks = self.ranks(|extract| self.file_in(extract, home).is_some() || arriving.contains(extract));
         let of = |extract: &Digest| {
             let objects = self.state.objects.iter().filter(|(_, object)| &object.extract == extract);
-            objects.map(|(path, _)| ranks[self.delivery(path)]).collect()
+            let distinct: BTreeSet<i64> = objects.map(|(path, _)| ranks[self.delivery(path)]).collect();
+            distinct.into_iter().collect()
         };
         arriving.iter().map(|extract| (*extract, of(extract))).collect()
+    }
+
+    /// Each object's extract, and whether the same delivery brought that content before: a file that lies twice in
+    /// one folder is read once.
+    pub fn delivered_extracts(&self) -> impl Iterator<Item = (&ExtractRecord, bool)> {
+        let mut seen = BTreeSet::new();
+        self.state.objects.iter().filter_map(move |(path, object)| {
+            let repeats = !seen.insert((self.delivery(path), &object.extract));
+            Some((self.state.extracts.get(&object.extract)?, repeats))
+        })
     }
 
     /// Whether an extract has rows in a partition, its own or moved there.
@@ -121,7 +134,8 @@ impl Source {
             hasher.part("rank", &delivered.rank.to_string()).part("digest", delivered.file.digest.as_str());
         }
         let homes = &self.state.homes;
-        for (label, file) in [("departed", homes.departed.get(&partition)), ("arrived", homes.arrived.get(&partition))] {
+        for (label, file) in [("departed", homes.departed.get(&partition)), ("arrived", homes.arrived.get(&partition))]
+        {
             if let Some(file) = file {
                 hasher.part(label, file.digest.as_str());
             }

@@ -56,8 +56,8 @@ impl Storage {
     /// A bucket's prefix. Options are object_store's own keys; the environment's (`AWS_…`) stand behind them.
     pub fn open_url(url: &Url, options: &BTreeMap<String, String>) -> Result<Self> {
         let all = environment_options().into_iter().chain(options.clone());
-        let (store, path) = object_store::parse_url_opts(url, all)
-            .map_err(|e| Error::config(format!("cannot open {url}: {e}")))?;
+        let (store, path) =
+            object_store::parse_url_opts(url, all).map_err(|e| Error::config(format!("cannot open {url}: {e}")))?;
         let store: Arc<dyn ObjectStore> = Arc::from(store);
         Ok(Self { store: Arc::new(PrefixStore::new(store, path)), location: url.to_string(), local: None })
     }
@@ -99,13 +99,22 @@ impl Storage {
         self.get(path).await?.ok_or_else(|| self.fail("read", path, "no such object"))
     }
 
+    /// Copies an object into a local file, a chunk at a time.
+    pub async fn fetch(&self, path: &str, file: std::fs::File) -> Result<std::fs::File> {
+        let found = self.store.get(&key(path)?).await.map_err(|e| self.fail("read", path, e))?;
+        let mut chunks = found.into_stream();
+        let mut file = tokio::fs::File::from_std(file);
+        while let Some(chunk) = chunks.try_next().await.map_err(|e| self.fail("read", path, e))? {
+            tokio::io::AsyncWriteExt::write_all(&mut file, &chunk).await?;
+        }
+        tokio::io::AsyncWriteExt::flush(&mut file).await?;
+        Ok(file.into_std().await)
+    }
+
     /// Reads one version of an object: if it was replaced since it was listed, that is an error.
     pub async fn get_pinned(&self, meta: &ObjectMeta) -> Result<object_store::GetResult> {
         let options = GetOptions { if_match: meta.e_tag.clone(), ..GetOptions::default() };
-        self.store
-            .get_opts(&meta.location, options)
-            .await
-            .map_err(|e| self.fail("read", meta.location.as_ref(), e))
+        self.store.get_opts(&meta.location, options).await.map_err(|e| self.fail("read", meta.location.as_ref(), e))
     }
 
     pub async fn head(&self, path: &str) -> Result<Option<ObjectMeta>> {
@@ -178,12 +187,8 @@ impl Storage {
     /// All objects under a prefix (a whole path segment), in lexical order of their paths.
     pub async fn list(&self, prefix: &str) -> Result<Vec<ObjectMeta>> {
         let prefix_path = if prefix.is_empty() { None } else { Some(key(prefix)?) };
-        let mut found: Vec<ObjectMeta> = self
-            .store
-            .list(prefix_path.as_ref())
-            .try_collect()
-            .await
-            .map_err(|e| self.fail("list", prefix, e))?;
+        let mut found: Vec<ObjectMeta> =
+            self.store.list(prefix_path.as_ref()).try_collect().await.map_err(|e| self.fail("list", prefix, e))?;
         found.sort_by(|a, b| a.location.cmp(&b.location));
         Ok(found)
     }

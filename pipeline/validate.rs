@@ -106,4 +106,3 @@ fn table(name: &str, model: &Model) -> TaskTable {
         arrived: None,
     }
 }
-

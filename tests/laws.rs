@@ -35,7 +35,8 @@ fn shop() -> Shop {
 }
 
 fn order(id: &str, customer: &str, day: &str, amount: &str) -> String {
-    format!(r#"{{"order_id":"{id}","customer_id":"{customer}","ordered_at":"{day}T12:00:00Z","amount":{amount}}}"#) + "\n"
+    format!(r#"{{"order_id":"{id}","customer_id":"{customer}","ordered_at":"{day}T12:00:00Z","amount":{amount}}}"#)
+        + "\n"
 }
 
 fn version(id: &str, day: &str, amount: &str, updated: &str) -> String {
@@ -105,7 +106,14 @@ fn a_late_file_changes_its_month_and_what_stands_on_it() {
     built.sort();
     assert_eq!(
         built,
-        ["customers all", "ledger 2024-02", "monthly_sales 2024-02", "state 2024-02", "state 2024-03", "stg_orders 2024-02"]
+        [
+            "customers all",
+            "ledger 2024-02",
+            "monthly_sales 2024-02",
+            "state 2024-02",
+            "state 2024-03",
+            "stg_orders 2024-02"
+        ]
     );
 }
 
@@ -125,7 +133,10 @@ fn a_file_delivered_again_or_moved_changes_no_number() {
 fn an_order_counts_in_one_month_only() {
     // Deduplicating month by month alone counted it twice: 250 instead of 150.
     let shop = shop();
-    shop.write("raw/1.ndjson", version("a", "2024-01-31", "100", "2024-01-31") + &version("b", "2024-02-01", "50", "2024-02-01"));
+    shop.write(
+        "raw/1.ndjson",
+        version("a", "2024-01-31", "100", "2024-01-31") + &version("b", "2024-02-01", "50", "2024-02-01"),
+    );
     shop.publish("2024-02-15");
     shop.write("raw/2.ndjson", version("a", "2024-02-01", "100", "2024-02-02"));
     let snapshot = shop.publish("2024-02-15");
@@ -133,7 +144,14 @@ fn an_order_counts_in_one_month_only() {
     assert_eq!((rows.len(), rows[0]["revenue"].as_str()), (1, "150.0000"));
     assert_eq!(shop.mart("monthly_sales").len(), 1, "nothing is left in January");
     let counts: Vec<_> = snapshot.partitions["stg_orders"].values().filter_map(|r| r.counts).collect();
-    assert_eq!(counts.iter().map(|c| (c.read, c.staged, c.superseded)).fold((0, 0, 0), |a, b| (a.0 + b.0, a.1 + b.1, a.2 + b.2)), (3, 2, 1));
+    assert_eq!(
+        counts.iter().map(|c| (c.read, c.staged, c.superseded)).fold((0, 0, 0), |a, b| (
+            a.0 + b.0,
+            a.1 + b.1,
+            a.2 + b.2
+        )),
+        (3, 2, 1)
+    );
     // And back, when the update turns out to have been a mistake.
     shop.remove("raw/2.ndjson");
     shop.publish("2024-02-15");
@@ -205,9 +223,14 @@ fn a_rollback_publishes_the_old_bytes_in_a_new_snapshot() {
     let old = published(&shop);
     shop.publish("2024-03-15");
     let project = shop.open();
-    let snapshot = crate::support::block_on(bazgasht::rollback::rollback(&project, 1, crate::support::now())).expect("rolled back");
+    let snapshot = crate::support::block_on(bazgasht::rollback::rollback(&project, 1, crate::support::now()))
+        .expect("rolled back");
     assert_eq!(snapshot.number, 3);
-    assert!(old.iter().filter(|(name, _)| *name != "data_quality.parquet").all(|(name, bytes)| published(&shop).get(name) == Some(bytes)));
+    assert!(
+        old.iter()
+            .filter(|(name, _)| *name != "data_quality.parquet")
+            .all(|(name, bytes)| published(&shop).get(name) == Some(bytes))
+    );
 }
 
 #[test]
@@ -231,7 +254,10 @@ fn essence(snapshot: &Snapshot) -> (String, String) {
     let text = |value: serde_json::Value| value.to_string();
     (
         text(serde_json::to_value(&snapshot.partitions).expect("JSON")),
-        text(serde_json::to_value(snapshot.sources.values().map(|s| (&s.extracts, &s.homes)).collect::<Vec<_>>()).expect("JSON")),
+        text(
+            serde_json::to_value(snapshot.sources.values().map(|s| (&s.extracts, &s.homes)).collect::<Vec<_>>())
+                .expect("JSON"),
+        ),
     )
 }
 

@@ -64,7 +64,9 @@ fn compare(dir: &Path, found: &[BTreeMap<String, String>]) -> Vec<String> {
         for (name, value) in header.iter().zip(row) {
             match actual.get(name) {
                 Some(got) if same(value, got) => {}
-                got => complaints.push(format!("row {} ({}): {name} is {got:?}, expected {value:?}", number + 1, &row[0])),
+                got => {
+                    complaints.push(format!("row {} ({}): {name} is {got:?}, expected {value:?}", number + 1, &row[0]))
+                }
             }
         }
     }
@@ -85,7 +87,8 @@ fn marts_are_as_the_fixtures_say() {
         // `retention_by_period-textbook` tests retention_by_period.
         let mart = name.split('-').next().unwrap_or(&name);
         let filter = where_clause(&dir);
-        let rows: Vec<_> = shop.mart(mart).into_iter().filter(|row| filter.iter().all(|(k, v)| row.get(k) == Some(v))).collect();
+        let rows: Vec<_> =
+            shop.mart(mart).into_iter().filter(|row| filter.iter().all(|(k, v)| row.get(k) == Some(v))).collect();
         failures.extend(compare(&dir, &rows).into_iter().map(|complaint| format!("{name}: {complaint}")));
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));

@@ -116,7 +116,12 @@ pub fn run_interruptibly(project: &Project, as_of: &str, interrupt: &Interrupt) 
 }
 
 pub fn block_on<F: Future>(future: F) -> F::Output {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime").block_on(future)
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime")
+        .block_on(future)
 }
 
 /// The rows of a Parquet file as text by column name; NULL is the empty text.

@@ -36,11 +36,7 @@ fn open(config: &Path) -> Result<Project> {
 }
 
 fn request(work: &WorkArgs) -> Request {
-    Request {
-        as_of: work.as_of,
-        select: (!work.select.is_empty()).then(|| work.select.clone()),
-        rebuild: work.rebuild,
-    }
+    Request { as_of: work.as_of, select: (!work.select.is_empty()).then(|| work.select.clone()), rebuild: work.rebuild }
 }
 
 /// Prints to standard output; a reader that went away is no error.
@@ -132,7 +128,11 @@ pub(super) async fn run(config: &Path, work: &WorkArgs) -> Result<()> {
     let started = std::time::Instant::now();
     match run::run(&project, &request(work), &around).await? {
         Outcome::NothingToDo(snapshot) => {
-            say!("nothing to do: snapshot {} is as of {} and stands on the same inputs", snapshot.number, snapshot.as_of);
+            say!(
+                "nothing to do: snapshot {} is as of {} and stands on the same inputs",
+                snapshot.number,
+                snapshot.as_of
+            );
         }
         Outcome::Published(snapshot, summary) => published(&project, &snapshot, &summary, started.elapsed()),
         Outcome::Built(summary) => {
@@ -224,7 +224,12 @@ pub(super) async fn show(config: &Path, args: &ShowArgs) -> Result<()> {
     say!("grain: {}; as of {}\n", model.grain.join(", "), snapshot.as_of);
     let mut columns = table(&["column", "type", "unit", "what it is"]);
     for column in &model.columns {
-        columns.add_row([&column.name, &column.data_type.to_string(), column.unit.as_deref().unwrap_or(""), &column.doc]);
+        columns.add_row([
+            &column.name,
+            &column.data_type.to_string(),
+            column.unit.as_deref().unwrap_or(""),
+            &column.doc,
+        ]);
     }
     say!("{columns}\n");
     say!("{}", pretty_format_batches(&batches)?);

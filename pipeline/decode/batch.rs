@@ -45,18 +45,8 @@ pub struct Unreadable {
 }
 
 impl Unreadable {
-    pub(super) fn new(
-        line: u64,
-        rule: &'static str,
-        record: &[u8],
-        detail: impl Into<String>,
-    ) -> Self {
-        Self {
-            line,
-            rule,
-            raw: excerpt(record),
-            detail: detail.into(),
-        }
+    pub(super) fn new(line: u64, rule: &'static str, record: &[u8], detail: impl Into<String>) -> Self {
+        Self { line, rule, raw: excerpt(record), detail: detail.into() }
     }
 }
 
@@ -90,17 +80,8 @@ impl RawBatch {
     }
 
     /// Rows of a format that has no text of its own.
-    pub(super) fn without_text(
-        columns: RecordBatch,
-        lines: Vec<u64>,
-        unreadable: Vec<Unreadable>,
-    ) -> Self {
-        Self {
-            columns,
-            lines,
-            unreadable,
-            raw: RawTexts::Columns,
-        }
+    pub(super) fn without_text(columns: RecordBatch, lines: Vec<u64>, unreadable: Vec<Unreadable>) -> Self {
+        Self { columns, lines, unreadable, raw: RawTexts::Columns }
     }
 }
 
@@ -170,9 +151,8 @@ impl BatchBuilder {
     /// `names` without [`LINE_COLUMN`].
     pub(super) fn new(names: &[String], wants_line: bool, rows_max: usize) -> Self {
         let line_column = wants_line.then(|| LINE_COLUMN.to_owned());
-        let fields: Vec<Field> = (names.iter().cloned().chain(line_column))
-            .map(|name| Field::new(name, DataType::Utf8, true))
-            .collect();
+        let fields: Vec<Field> =
+            (names.iter().cloned().chain(line_column)).map(|name| Field::new(name, DataType::Utf8, true)).collect();
         Self {
             schema: Arc::new(Schema::new(fields)),
             texts: names.iter().map(|_| StringBuilder::new()).collect(),
@@ -217,28 +197,16 @@ impl BatchBuilder {
         let lines = std::mem::take(&mut self.lines);
         let options = RecordBatchOptions::new().with_row_count(Some(lines.len()));
         Ok(Some(RawBatch {
-            columns: RecordBatch::try_new_with_options(
-                self.schema.clone(),
-                self.arrays(&lines),
-                &options,
-            )?,
+            columns: RecordBatch::try_new_with_options(self.schema.clone(), self.arrays(&lines), &options)?,
             lines,
             unreadable: std::mem::take(&mut self.unreadable),
-            raw: RawTexts::Written {
-                text: std::mem::take(&mut self.raw),
-                ends: std::mem::take(&mut self.raw_ends),
-            },
+            raw: RawTexts::Written { text: std::mem::take(&mut self.raw), ends: std::mem::take(&mut self.raw_ends) },
         }))
     }
 
     fn arrays(&mut self, lines: &[u64]) -> Vec<ArrayRef> {
-        let texts = self
-            .texts
-            .iter_mut()
-            .map(|text| Arc::new(text.finish()) as ArrayRef);
-        texts
-            .chain(self.wants_line.then(|| line_column(lines)))
-            .collect()
+        let texts = self.texts.iter_mut().map(|text| Arc::new(text.finish()) as ArrayRef);
+        texts.chain(self.wants_line.then(|| line_column(lines))).collect()
     }
 }
 

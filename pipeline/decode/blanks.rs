@@ -31,10 +31,7 @@ fn field(line: &[u8], start: usize, quote: Option<u8>) -> Result<Field, Split> {
         Some(quote) if line[start] == quote => quoted(line, start + 1, quote),
         _ => {
             let length = line[start..].iter().position(|&byte| is_blank(byte));
-            Ok(Field::plain(
-                start,
-                length.map_or(line.len(), |length| start + length),
-            ))
+            Ok(Field::plain(start, length.map_or(line.len(), |length| start + length)))
         }
     }
 }

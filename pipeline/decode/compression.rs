@@ -26,10 +26,7 @@ pub(super) fn decompressed<'a>(
     let mut input = PeekReader::new(input);
     let magic = input.peek(MAGIC_BYTES).map_err(input_failed)?;
     if let Some(kind) = unsupported(magic) {
-        return Err(DecodeError::unreadable(
-            object,
-            format!("the content is {kind}, which is not supported"),
-        ));
+        return Err(DecodeError::unreadable(object, format!("the content is {kind}, which is not supported")));
     }
     Ok(if magic.starts_with(GZIP) {
         Box::new(GzipMembers::new(input))
@@ -63,9 +60,7 @@ struct InputFailed(io::Error);
 
 /// The store's error inside `error` as [`DecodeError::Input`], or `None` if the content is to blame.
 pub(super) fn store_error(error: io::Error) -> Result<DecodeError, io::Error> {
-    error
-        .downcast::<InputFailed>()
-        .map(|InputFailed(inner)| DecodeError::Input(inner))
+    error.downcast::<InputFailed>().map(|InputFailed(inner)| DecodeError::Input(inner))
 }
 
 fn input_failed(error: io::Error) -> DecodeError {
@@ -82,12 +77,7 @@ struct PeekReader<'a> {
 
 impl<'a> PeekReader<'a> {
     fn new(input: Box<dyn Read + Send + 'a>) -> Self {
-        Self {
-            input,
-            buffer: vec![0; BUFFER_BYTES],
-            start: 0,
-            end: 0,
-        }
+        Self { input, buffer: vec![0; BUFFER_BYTES], start: 0, end: 0 }
     }
 
     /// The next `bytes` bytes, or fewer at the end of the input.
@@ -140,9 +130,7 @@ struct GzipMembers<'a> {
 
 impl<'a> GzipMembers<'a> {
     fn new(input: PeekReader<'a>) -> Self {
-        Self {
-            member: Some(GzDecoder::new(input)),
-        }
+        Self { member: Some(GzDecoder::new(input)) }
     }
 }
 
@@ -184,19 +172,12 @@ mod tests {
 
     #[test]
     fn bytes_decide_and_members_follow_one_another() {
-        let skippable = [
-            &[0x50, 0x2a, 0x4d, 0x18, 2, 0, 0, 0, 9, 9][..],
-            &zstd(LINES),
-        ]
-        .concat();
+        let skippable = [&[0x50, 0x2a, 0x4d, 0x18, 2, 0, 0, 0, 9, 9][..], &zstd(LINES)].concat();
         let once = [gzip(LINES), zstd(LINES), skippable, LINES.to_vec()];
         for bytes in once {
             assert_eq!(ndjson(bytes, &["a"]).rows, ["1", "2"]);
         }
-        for bytes in [
-            [gzip(LINES), gzip(b""), gzip(LINES)].concat(),
-            [zstd(LINES), zstd(LINES)].concat(),
-        ] {
+        for bytes in [[gzip(LINES), gzip(b""), gzip(LINES)].concat(), [zstd(LINES), zstd(LINES)].concat()] {
             assert_eq!(ndjson(bytes, &["a"]).rows, ["1", "2", "1", "2"]);
         }
     }
@@ -222,15 +203,9 @@ mod tests {
 
     #[test]
     fn unsupported_kinds_are_named() {
-        for (bytes, kind) in [
-            (&b"\xfd7zXZ\0"[..], "xz"),
-            (b"PK\x03\x04", "zip"),
-            (b"BZh91AY&SY", "bzip2"),
-        ] {
+        for (bytes, kind) in [(&b"\xfd7zXZ\0"[..], "xz"), (b"PK\x03\x04", "zip"), (b"BZh91AY&SY", "bzip2")] {
             let result = decode_from(&Format::Ndjson, bytes, &["a"], 10);
-            assert!(
-                matches!(result, Err(DecodeError::Unreadable { detail, .. }) if detail.contains(kind))
-            );
+            assert!(matches!(result, Err(DecodeError::Unreadable { detail, .. }) if detail.contains(kind)));
         }
     }
 }

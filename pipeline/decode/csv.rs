@@ -76,25 +76,18 @@ impl<'a> CsvDecoder<'a> {
         match self.checked(bytes) {
             Ok(record) => {
                 for (column, &pick) in self.picks.iter().enumerate() {
-                    let value = self.splitter.fields[pick].text(
-                        record,
-                        self.splitter.quote,
-                        &mut self.scratch,
-                    );
+                    let value = self.splitter.fields[pick].text(record, self.splitter.quote, &mut self.scratch);
                     self.builder.append(column, value);
                 }
                 self.builder.end_row(line, record);
             }
-            Err((rule, detail)) => self
-                .builder
-                .reject(Unreadable::new(line, rule, bytes, detail)),
+            Err((rule, detail)) => self.builder.reject(Unreadable::new(line, rule, bytes, detail)),
         }
         self.lines.consume(end, lines);
     }
 
     fn checked<'r>(&self, record: &'r [u8]) -> Result<&'r str, (&'static str, String)> {
-        let text = std::str::from_utf8(record)
-            .map_err(|error| (rules::INVALID_UTF8, error.to_string()))?;
+        let text = std::str::from_utf8(record).map_err(|error| (rules::INVALID_UTF8, error.to_string()))?;
         let (count, expected) = (self.splitter.fields.len(), self.found.len());
         if count != expected {
             let detail = format!("{count} fields where {expected} are expected");
@@ -118,11 +111,7 @@ impl Decoder for CsvDecoder<'_> {
 }
 
 /// The names in the first record; none if there is no record.
-fn header(
-    lines: &mut Lines,
-    splitter: &mut Splitter,
-    object: &str,
-) -> Result<Vec<String>, DecodeError> {
+fn header(lines: &mut Lines, splitter: &mut Splitter, object: &str) -> Result<Vec<String>, DecodeError> {
     loop {
         let (end, count) = match next_record(lines, splitter)? {
             Framed::Record { end, lines } => (end, lines),
@@ -130,10 +119,7 @@ fn header(
             blank_or_broken => match pass_over(lines, blank_or_broken)? {
                 None => continue,
                 Some(broken) => {
-                    return Err(DecodeError::unreadable(
-                        object,
-                        format!("header: {}", broken.detail),
-                    ));
+                    return Err(DecodeError::unreadable(object, format!("header: {}", broken.detail)));
                 }
             },
         };
@@ -168,18 +154,11 @@ fn numbered(
 }
 
 fn picks(found: &[String], names: &[String], object: &str) -> Result<Vec<usize>, DecodeError> {
-    let places = |name: &String| {
-        (0..found.len())
-            .filter(|&at| found[at] == *name)
-            .collect::<Vec<_>>()
-    };
+    let places = |name: &String| (0..found.len()).filter(|&at| found[at] == *name).collect::<Vec<_>>();
     (names.iter())
         .map(|name| match places(name)[..] {
             [place] => Ok(place),
-            _ => Err(DecodeError::unreadable(
-                object,
-                format!("the header names the column `{name}` more than once"),
-            )),
+            _ => Err(DecodeError::unreadable(object, format!("the header names the column `{name}` more than once"))),
         })
         .collect()
 }
@@ -217,17 +196,11 @@ fn next_record(lines: &mut Lines, splitter: &mut Splitter) -> Result<Framed, Dec
                 Found::Line(next) if next <= LINE_BYTES_MAX => (end, count) = (next, count + 1),
                 Found::Nothing if lines.failure().is_some() => return Ok(Framed::Nothing),
                 _ => {
-                    return Ok(Framed::Broken {
-                        end: first,
-                        detail: split.detail(),
-                    });
+                    return Ok(Framed::Broken { end: first, detail: split.detail() });
                 }
             },
             _ => {
-                return Ok(Framed::Broken {
-                    end: first,
-                    detail: split.detail(),
-                });
+                return Ok(Framed::Broken { end: first, detail: split.detail() });
             }
         }
     }
@@ -267,21 +240,11 @@ impl Splitter {
             Delimiter::Blanks => b' ',
         };
         let is_usable = |byte: u8| byte.is_ascii() && byte != b'\n' && byte != b'\r';
-        if !is_usable(delimiter)
-            || !options
-                .quote
-                .is_none_or(|quote| is_usable(quote) && quote != delimiter)
-        {
-            let message =
-                "delimiter and quote must be two different ASCII characters and no line ends";
+        if !is_usable(delimiter) || !options.quote.is_none_or(|quote| is_usable(quote) && quote != delimiter) {
+            let message = "delimiter and quote must be two different ASCII characters and no line ends";
             return Err(DecodeError::Options(message.to_owned()));
         }
-        Ok(Self {
-            delimiter: options.delimiter,
-            quote: options.quote,
-            fields: Vec::new(),
-            open: None,
-        })
+        Ok(Self { delimiter: options.delimiter, quote: options.quote, fields: Vec::new(), open: None })
     }
 
     fn is_blank(&self, line: &[u8]) -> bool {
@@ -305,10 +268,7 @@ impl Splitter {
     fn advance(&mut self, record: &[u8]) -> Split {
         match self.delimiter {
             Delimiter::Blanks => blanks::split(record, self.quote, &mut self.fields),
-            Delimiter::Byte(delimiter) => self
-                .split(record, delimiter)
-                .err()
-                .unwrap_or(Split::Complete),
+            Delimiter::Byte(delimiter) => self.split(record, delimiter).err().unwrap_or(Split::Complete),
         }
     }
 
@@ -337,12 +297,7 @@ impl Splitter {
     }
 
     /// Like [`Self::plain`], for a quoted field.
-    fn quoted(
-        &mut self,
-        record: &[u8],
-        delimiter: u8,
-        mut field: Field,
-    ) -> Result<Option<usize>, Split> {
+    fn quoted(&mut self, record: &[u8], delimiter: u8, mut field: Field) -> Result<Option<usize>, Split> {
         let is_closed = self.quote.is_some_and(|quote| field.close(record, quote));
         if !is_closed {
             self.open = Some(field);
@@ -350,10 +305,7 @@ impl Splitter {
         }
         self.fields.push(field);
         let rest = &record[field.end + 1..];
-        match rest
-            .iter()
-            .position(|&byte| byte == delimiter || byte != b' ')
-        {
+        match rest.iter().position(|&byte| byte == delimiter || byte != b' ') {
             None => Ok(None),
             Some(at) if rest[at] == delimiter => Ok(Some(field.end + 1 + at + 1)),
             Some(_) => Err(Split::Junk),
@@ -364,22 +316,14 @@ impl Splitter {
     fn names(&self, record: &str) -> Vec<String> {
         let mut scratch = String::new();
         (self.fields.iter())
-            .map(|field| {
-                field
-                    .text(record, self.quote, &mut scratch)
-                    .unwrap_or("")
-                    .trim()
-                    .to_owned()
-            })
+            .map(|field| field.text(record, self.quote, &mut scratch).unwrap_or("").trim().to_owned())
             .collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::rules::{
-        INVALID_UTF8, LINE_TOO_LONG, UNREADABLE_FILE, UNREADABLE_LINE, WRONG_COLUMN_COUNT,
-    };
+    use super::rules::{INVALID_UTF8, LINE_TOO_LONG, UNREADABLE_FILE, UNREADABLE_LINE, WRONG_COLUMN_COUNT};
     use super::*;
     use crate::decode::Format;
     use crate::decode::testing::{Decoded, csv, decode, decode_from, gzip};
@@ -399,18 +343,12 @@ mod tests {
 
     #[test]
     fn empty_fields_are_null_unless_quoted() {
-        assert_eq!(
-            csv("a,b,c\n,\"\",\n\"\",,x", &["a", "b", "c"]).rows,
-            ["NULL||NULL", "|NULL|x"]
-        );
+        assert_eq!(csv("a,b,c\n,\"\",\n\"\",,x", &["a", "b", "c"]).rows, ["NULL||NULL", "|NULL|x"]);
     }
 
     #[test]
     fn quotes_enclose_delimiters_quotes_and_line_ends() {
-        let decoded = csv(
-            "a,b\n\"1,2\",\"say \"\"x\"\"\"\n\"x\r\ny\n\n\",\"\"\"\"\n3,4\n",
-            &["a", "b"],
-        );
+        let decoded = csv("a,b\n\"1,2\",\"say \"\"x\"\"\"\n\"x\r\ny\n\n\",\"\"\"\"\n3,4\n", &["a", "b"]);
         assert_eq!(decoded.rows, ["1,2|say \"x\"", "x\r\ny\n\n|\"", "3|4"]);
         assert_eq!(decoded.lines, [2, 3, 7]);
         assert_eq!(decoded.raw[1], "\"x\r\ny\n\n\",\"\"\"\"");
@@ -418,10 +356,7 @@ mod tests {
 
     #[test]
     fn a_quote_inside_an_unquoted_field_is_text() {
-        assert_eq!(
-            csv("a,b\n5\" nail,x\"y\"\n", &["a", "b"]).rows,
-            ["5\" nail|x\"y\""]
-        );
+        assert_eq!(csv("a,b\n5\" nail,x\"y\"\n", &["a", "b"]).rows, ["5\" nail|x\"y\""]);
     }
 
     #[test]
@@ -434,15 +369,9 @@ mod tests {
 
     #[test]
     fn text_after_a_closing_quote_costs_the_line_where_the_field_began() {
-        let decoded = csv(
-            "a,b\n\"x\"y,1\n\"stray,2\n3,4\n\"5\",6\n\"x\" ,7\n",
-            &["a", "b"],
-        );
+        let decoded = csv("a,b\n\"x\"y,1\n\"stray,2\n3,4\n\"5\",6\n\"x\" ,7\n", &["a", "b"]);
         assert_eq!(decoded.rows, ["3|4", "5|6", "x|7"]);
-        assert_eq!(
-            decoded.unreadable,
-            [(2, UNREADABLE_LINE), (3, UNREADABLE_LINE)]
-        );
+        assert_eq!(decoded.unreadable, [(2, UNREADABLE_LINE), (3, UNREADABLE_LINE)]);
     }
 
     #[test]
@@ -464,23 +393,14 @@ mod tests {
     fn ragged_records_cost_only_themselves() {
         let decoded = csv("a,b\n1\n1,2,3\n1,2\n\" \"\n", &["a"]);
         assert_eq!(decoded.rows, ["1"]);
-        assert_eq!(
-            decoded.unreadable,
-            [2, 3, 5].map(|line| (line, WRONG_COLUMN_COUNT))
-        );
+        assert_eq!(decoded.unreadable, [2, 3, 5].map(|line| (line, WRONG_COLUMN_COUNT)));
         assert_eq!(decoded.details[1], "3 fields where 2 are expected");
     }
 
     #[test]
     fn headers_lose_mark_quotes_and_blanks_around() {
-        let decoded = csv(
-            "\u{feff}\r\n\" a \",b ,a b\r\n1,2,3\r\n\r\n",
-            &["a", "b", "a b"],
-        );
-        assert_eq!(
-            (decoded.rows, decoded.lines),
-            (vec!["1|2|3".to_owned()], vec![3])
-        );
+        let decoded = csv("\u{feff}\r\n\" a \",b ,a b\r\n1,2,3\r\n\r\n", &["a", "b", "a b"]);
+        assert_eq!((decoded.rows, decoded.lines), (vec!["1|2|3".to_owned()], vec![3]));
     }
 
     #[test]
@@ -499,10 +419,7 @@ mod tests {
     #[test]
     fn a_wanted_name_twice_in_the_header_is_refused() {
         let ambiguous = |wanted| decode_from(&with(|_| {}), &b"a,b,a\n1,2,3\n"[..], &[wanted], 10);
-        assert!(matches!(
-            ambiguous("a"),
-            Err(DecodeError::Unreadable { .. })
-        ));
+        assert!(matches!(ambiguous("a"), Err(DecodeError::Unreadable { .. })));
         assert_eq!(ambiguous("b").expect("is not ambiguous").rows, ["2"]);
     }
 
@@ -510,57 +427,30 @@ mod tests {
     fn a_header_that_cannot_be_read_is_refused() {
         for text in [&b"a,\xff\n1,2\n"[..], b"a,\"b\n1,2\n", b"\xff\xfea\0,\0"] {
             let result = decode_from(&with(|_| {}), text, &["a"], 10);
-            assert!(
-                matches!(result, Err(DecodeError::Unreadable { .. })),
-                "{result:?}"
-            );
+            assert!(matches!(result, Err(DecodeError::Unreadable { .. })), "{result:?}");
         }
     }
 
     #[test]
     fn columns_without_header_are_numbered_by_the_first_record_that_splits() {
         let format = with(|options| options.header = false);
-        let decoded = decode(
-            &format,
-            b"\n\"x\"y\n1,2\n3\n5,6\n",
-            &["column_2", "column_3"],
-        );
-        assert_eq!(
-            (decoded.names, decoded.rows),
-            (
-                vec!["column_2".to_owned()],
-                vec!["2".to_owned(), "6".to_owned()]
-            )
-        );
-        assert_eq!(
-            decoded.unreadable,
-            [(2, UNREADABLE_LINE), (4, WRONG_COLUMN_COUNT)]
-        );
+        let decoded = decode(&format, b"\n\"x\"y\n1,2\n3\n5,6\n", &["column_2", "column_3"]);
+        assert_eq!((decoded.names, decoded.rows), (vec!["column_2".to_owned()], vec!["2".to_owned(), "6".to_owned()]));
+        assert_eq!(decoded.unreadable, [(2, UNREADABLE_LINE), (4, WRONG_COLUMN_COUNT)]);
     }
 
     #[test]
     fn other_delimiters_and_quotes() {
-        let format = with(|options| {
-            (options.delimiter, options.quote) = (Delimiter::Byte(b'\t'), Some(b'\''))
-        });
-        assert_eq!(
-            decode(&format, b"a\tb\n'x\ty'\t\"z\n\t\n", &["a", "b"]).rows,
-            ["x\ty|\"z", "NULL|NULL"]
-        );
-        let format =
-            with(|options| (options.delimiter, options.quote) = (Delimiter::Byte(b';'), None));
-        assert_eq!(
-            decode(&format, b"a;b\n\"x;1,5\n", &["a", "b"]).rows,
-            ["\"x|1,5"]
-        );
+        let format = with(|options| (options.delimiter, options.quote) = (Delimiter::Byte(b'\t'), Some(b'\'')));
+        assert_eq!(decode(&format, b"a\tb\n'x\ty'\t\"z\n\t\n", &["a", "b"]).rows, ["x\ty|\"z", "NULL|NULL"]);
+        let format = with(|options| (options.delimiter, options.quote) = (Delimiter::Byte(b';'), None));
+        assert_eq!(decode(&format, b"a;b\n\"x;1,5\n", &["a", "b"]).rows, ["\"x|1,5"]);
     }
 
     #[test]
     fn delimiter_and_quote_must_be_usable() {
         for (delimiter, quote) in [(b',', b','), (0xd8, b'"'), (b'\n', b'"'), (b',', 0xff)] {
-            let format = with(|options| {
-                (options.delimiter, options.quote) = (Delimiter::Byte(delimiter), Some(quote))
-            });
+            let format = with(|options| (options.delimiter, options.quote) = (Delimiter::Byte(delimiter), Some(quote)));
             let result = decode_from(&format, &b"a"[..], &[], 1);
             assert!(matches!(result, Err(DecodeError::Options(_))));
         }
@@ -568,18 +458,13 @@ mod tests {
 
     #[test]
     fn blanks_separate_in_runs() {
-        let format =
-            with(|options| (options.delimiter, options.header) = (Delimiter::Blanks, false));
+        let format = with(|options| (options.delimiter, options.header) = (Delimiter::Blanks, false));
         let wanted = ["column_1", "column_3", "_line"];
-        let text =
-            b" 00004 19970101  2   29.33\r\n \t \n\t00004 \"a b\"\t1 \"\" \n00004 1\n0 \"1 2 3\n";
+        let text = b" 00004 19970101  2   29.33\r\n \t \n\t00004 \"a b\"\t1 \"\" \n00004 1\n0 \"1 2 3\n";
         let decoded = decode(&format, text, &wanted);
         assert_eq!(decoded.rows, ["00004|2|1", "00004|1|3"]);
         assert_eq!(decoded.raw[0], " 00004 19970101  2   29.33");
-        assert_eq!(
-            decoded.unreadable,
-            [(4, WRONG_COLUMN_COUNT), (5, UNREADABLE_LINE)]
-        );
+        assert_eq!(decoded.unreadable, [(4, WRONG_COLUMN_COUNT), (5, UNREADABLE_LINE)]);
     }
 
     #[test]
@@ -597,10 +482,7 @@ mod tests {
         let mut bytes = gzip(b"a,b\n1,2\n3,\"4\n5,6\n");
         bytes.truncate(bytes.len() - 4);
         let decoded = csv(bytes, &["a"]);
-        assert_eq!(
-            (decoded.rows, decoded.unreadable),
-            (vec!["1".to_owned()], vec![(3, UNREADABLE_FILE)])
-        );
+        assert_eq!((decoded.rows, decoded.unreadable), (vec!["1".to_owned()], vec![(3, UNREADABLE_FILE)]));
         let mut bytes = gzip(b"a,b");
         bytes.truncate(bytes.len() - 4);
         assert_eq!(csv(bytes, &["a"]).unreadable, [(1, UNREADABLE_FILE)]);
@@ -611,39 +493,21 @@ mod tests {
     fn agrees_with_the_csv_crate_on_what_neither_rejects() {
         let alphabet = ["x", ",", "\"", "\n", "\r\n"];
         for number in 0..5_u32.pow(6) {
-            let tail: String = (0..6)
-                .map(|place| alphabet[(number / 5_u32.pow(place) % 5) as usize])
-                .collect();
+            let tail: String = (0..6).map(|place| alphabet[(number / 5_u32.pow(place) % 5) as usize]).collect();
             let text = format!("a,b\n{tail}");
-            let ours =
-                decode_from(&with(|_| {}), text.as_bytes(), &["a", "b"], 100).expect("decodes");
-            if ours
-                .unreadable
-                .iter()
-                .any(|&(_, rule)| rule == UNREADABLE_LINE)
-            {
+            let ours = decode_from(&with(|_| {}), text.as_bytes(), &["a", "b"], 100).expect("decodes");
+            if ours.unreadable.iter().any(|&(_, rule)| rule == UNREADABLE_LINE) {
                 continue;
             }
             let theirs: Vec<_> = csv_crate_rows(&text);
-            assert_eq!(
-                ours.rows
-                    .iter()
-                    .map(|row| row.replace("NULL", ""))
-                    .collect::<Vec<_>>(),
-                theirs,
-                "{text:?}"
-            );
+            assert_eq!(ours.rows.iter().map(|row| row.replace("NULL", "")).collect::<Vec<_>>(), theirs, "{text:?}");
         }
     }
 
     fn csv_crate_rows(text: &str) -> Vec<String> {
-        let mut reader = ::csv::ReaderBuilder::new()
-            .flexible(true)
-            .from_reader(text.as_bytes());
+        let mut reader = ::csv::ReaderBuilder::new().flexible(true).from_reader(text.as_bytes());
         let records = reader.records().map(|record| record.expect("is UTF-8"));
         let whole = records.filter(|record| record.len() == 2);
-        whole
-            .map(|record| record.iter().collect::<Vec<_>>().join("|"))
-            .collect()
+        whole.map(|record| record.iter().collect::<Vec<_>>().join("|")).collect()
     }
 }

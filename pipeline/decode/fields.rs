@@ -34,22 +34,12 @@ impl Split {
 
 impl Field {
     pub(super) fn plain(start: usize, end: usize) -> Self {
-        Self {
-            start,
-            end,
-            is_quoted: false,
-            has_quotes: false,
-        }
+        Self { start, end, is_quoted: false, has_quotes: false }
     }
 
     /// A field whose opening quote is right before `start`, and of which nothing was scanned yet.
     pub(super) fn opened(start: usize) -> Self {
-        Self {
-            start,
-            end: start,
-            is_quoted: true,
-            has_quotes: false,
-        }
+        Self { start, end: start, is_quoted: true, has_quotes: false }
     }
 
     /// Scans on from `end` for the closing quote. If there is none, `end` is how far it got.
@@ -68,12 +58,7 @@ impl Field {
 
     /// The field's text; `None` if it is empty and unquoted. `scratch` is for text that is not in the
     /// record as it should be read.
-    pub(super) fn text<'a>(
-        &self,
-        record: &'a str,
-        quote: Option<u8>,
-        scratch: &'a mut String,
-    ) -> Option<&'a str> {
+    pub(super) fn text<'a>(&self, record: &'a str, quote: Option<u8>, scratch: &'a mut String) -> Option<&'a str> {
         let written = &record[self.start..self.end];
         match quote.map(char::from) {
             Some(quote) if self.has_quotes => {

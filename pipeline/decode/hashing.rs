@@ -21,11 +21,7 @@ pub struct HashingReader<R> {
 impl<R: Read> HashingReader<R> {
     /// Starts with an empty hash at the reader's present position.
     pub fn new(input: R) -> Self {
-        Self {
-            input,
-            hasher: blake3::Hasher::new(),
-            size_bytes: 0,
-        }
+        Self { input, hasher: blake3::Hasher::new(), size_bytes: 0 }
     }
 
     /// Reads what the decoder left (it may stop early, at a broken place or after the end of the
@@ -35,10 +31,7 @@ impl<R: Read> HashingReader<R> {
     /// Those of the input.
     pub fn finish(mut self) -> io::Result<ContentHash> {
         io::copy(&mut self, &mut io::sink())?;
-        Ok(ContentHash {
-            hash: self.hasher.finalize(),
-            size_bytes: self.size_bytes,
-        })
+        Ok(ContentHash { hash: self.hasher.finalize(), size_bytes: self.size_bytes })
     }
 }
 
@@ -62,14 +55,7 @@ mod tests {
         bytes.extend(vec![7; 300_000]);
         let mut hashed = HashingReader::new(bytes.as_slice());
         let wanted = ["a".to_owned()];
-        let mut decoder = open(
-            &Format::Ndjson,
-            Box::new(&mut hashed),
-            &wanted,
-            "x",
-            BATCH_ROWS,
-        )
-        .expect("opens");
+        let mut decoder = open(&Format::Ndjson, Box::new(&mut hashed), &wanted, "x", BATCH_ROWS).expect("opens");
         while decoder.next_batch().expect("decodes").is_some() {}
         drop(decoder);
         let content = hashed.finish().expect("drains");

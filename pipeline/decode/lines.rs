@@ -41,22 +41,12 @@ impl<'a> Lines<'a> {
     /// # Errors
     /// [`DecodeError::Unreadable`] for UTF-16, where every line would be wrong in the same way.
     pub(super) fn new(input: Box<dyn Read + Send + 'a>, object: &str) -> Result<Self, DecodeError> {
-        let mut lines = Self {
-            input,
-            buffer: vec![0; 2 * CHUNK_BYTES],
-            start: 0,
-            end: 0,
-            number: 1,
-            ended: false,
-            failure: None,
-        };
+        let mut lines =
+            Self { input, buffer: vec![0; 2 * CHUNK_BYTES], start: 0, end: 0, number: 1, ended: false, failure: None };
         while lines.pending().len() < BOM.len() && lines.fill()? {}
         match lines.pending() {
             [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => {
-                return Err(DecodeError::unreadable(
-                    object,
-                    "the text is UTF-16; UTF-8 is needed",
-                ));
+                return Err(DecodeError::unreadable(object, "the text is UTF-16; UTF-8 is needed"));
             }
             pending if pending.starts_with(BOM) => lines.start += BOM.len(),
             _ => {}
@@ -102,11 +92,7 @@ impl<'a> Lines<'a> {
     /// The last line needs no terminator, unless the input broke off in it.
     fn last(&self, from: usize) -> Found {
         let length = self.pending().len();
-        if self.failure.is_none() && length > from {
-            Found::Line(length)
-        } else {
-            Found::Nothing
-        }
+        if self.failure.is_none() && length > from { Found::Line(length) } else { Found::Nothing }
     }
 
     /// Moves on to the next record.
@@ -119,12 +105,7 @@ impl<'a> Lines<'a> {
     pub(super) fn broken_off(&self) -> Option<Unreadable> {
         let detail = self.failure()?;
         let rest = without_terminator(self.pending());
-        Some(Unreadable::new(
-            self.number,
-            rules::UNREADABLE_FILE,
-            rest,
-            detail,
-        ))
+        Some(Unreadable::new(self.number, rules::UNREADABLE_FILE, rest, detail))
     }
 
     /// Moves on behind a line that is too long.
@@ -161,8 +142,7 @@ impl<'a> Lines<'a> {
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
-                    self.failure =
-                        Some(store_error(error).map_or_else(|error| Ok(error.to_string()), Err)?);
+                    self.failure = Some(store_error(error).map_or_else(|error| Ok(error.to_string()), Err)?);
                     self.ended = true;
                 }
             }

@@ -61,11 +61,7 @@ pub struct CsvOptions {
 
 impl Default for CsvOptions {
     fn default() -> Self {
-        Self {
-            delimiter: Delimiter::Byte(b','),
-            quote: Some(b'"'),
-            header: true,
-        }
+        Self { delimiter: Delimiter::Byte(b','), quote: Some(b'"'), header: true }
     }
 }
 
@@ -104,10 +100,7 @@ pub enum DecodeError {
 
 impl DecodeError {
     fn unreadable(object: &str, detail: impl Into<String>) -> Self {
-        Self::Unreadable {
-            object: object.to_owned(),
-            detail: detail.into(),
-        }
+        Self::Unreadable { object: object.to_owned(), detail: detail.into() }
     }
 }
 
@@ -152,9 +145,7 @@ pub fn open<'a>(
     let text = compression::decompressed(input, object)?;
     let lines = lines::Lines::new(text, object)?;
     Ok(match format {
-        Format::Csv(options) => Box::new(csv::CsvDecoder::new(
-            lines, options, wanted, object, batch_rows,
-        )?),
+        Format::Csv(options) => Box::new(csv::CsvDecoder::new(lines, options, wanted, object, batch_rows)?),
         _ => Box::new(ndjson::NdjsonDecoder::new(lines, wanted, batch_rows)),
     })
 }

@@ -40,10 +40,7 @@ impl<'a> NdjsonDecoder<'a> {
     pub(super) fn new(lines: Lines<'a>, wanted: &[String], batch_rows: usize) -> Self {
         let (names, wants_line) = split_wanted(wanted);
         let mut keys = Keys::default();
-        let columns: Vec<Column> = names
-            .iter()
-            .map(|name| Column::new(name, &mut keys))
-            .collect();
+        let columns: Vec<Column> = names.iter().map(|name| Column::new(name, &mut keys)).collect();
         Self {
             lines,
             row: Row::new(keys.slots),
@@ -77,24 +74,19 @@ impl<'a> NdjsonDecoder<'a> {
             return;
         }
         let number = self.lines.number();
-        let record =
-            std::str::from_utf8(bytes).map_err(|error| (rules::INVALID_UTF8, error.to_string()));
+        let record = std::str::from_utf8(bytes).map_err(|error| (rules::INVALID_UTF8, error.to_string()));
         let read = record.and_then(|record| {
             let read = self.row.read(record, &mut self.keys, &self.columns);
-            read.map_err(|error| (rules::UNREADABLE_LINE, detail(record, &error)))
-                .map(|()| record)
+            read.map_err(|error| (rules::UNREADABLE_LINE, detail(record, &error))).map(|()| record)
         });
         match read {
             Ok(record) => {
                 for (column, cell) in self.row.cells.iter().enumerate() {
-                    self.builder
-                        .append(column, cell.text(record, &self.row.scratch));
+                    self.builder.append(column, cell.text(record, &self.row.scratch));
                 }
                 self.builder.end_row(number, record);
             }
-            Err((rule, detail)) => self
-                .builder
-                .reject(Unreadable::new(number, rule, bytes, detail)),
+            Err((rule, detail)) => self.builder.reject(Unreadable::new(number, rule, bytes, detail)),
         }
     }
 }
@@ -118,10 +110,7 @@ impl Column {
             let rest = rest.split('.').map(str::to_owned).collect();
             (keys.want(root), rest)
         });
-        Self {
-            slot: keys.want(name),
-            path,
-        }
+        Self { slot: keys.want(name), path }
     }
 }
 
@@ -219,28 +208,15 @@ impl Cell {
 
 impl Row {
     fn new(slots: usize) -> Self {
-        Self {
-            slots: vec![None; slots],
-            cells: Vec::new(),
-            scratch: String::new(),
-        }
+        Self { slots: vec![None; slots], cells: Vec::new(), scratch: String::new() }
     }
 
-    fn read(
-        &mut self,
-        record: &str,
-        keys: &mut Keys,
-        columns: &[Column],
-    ) -> serde_json::Result<()> {
+    fn read(&mut self, record: &str, keys: &mut Keys, columns: &[Column]) -> serde_json::Result<()> {
         self.slots.fill(None);
         self.cells.clear();
         self.scratch.clear();
         let mut json = serde_json::Deserializer::from_str(record);
-        json.deserialize_map(Members {
-            record,
-            keys,
-            slots: &mut self.slots,
-        })?;
+        json.deserialize_map(Members { record, keys, slots: &mut self.slots })?;
         json.end()?;
         for column in columns {
             let json = self.find(record, column)?;
@@ -310,10 +286,7 @@ impl<'de> Visitor<'de> for Members<'_, '_> {
 
     fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<(), M::Error> {
         for position in 0.. {
-            let key = SlotOf {
-                keys: self.keys,
-                position,
-            };
+            let key = SlotOf { keys: self.keys, position };
             match map.next_key_seed(key)? {
                 None => break,
                 Some(None) => {
@@ -429,10 +402,7 @@ mod tests {
         let line = r#"{"a":17850.0,"b":1e400,"c":-0,"d":true,"e":null,"f":"1.50","g":12345678901234567890123}"#;
         let decoded = ndjson(line, &["a", "b", "c", "d", "e", "f", "g", "absent"]);
         assert_eq!(decoded.names, ["a", "b", "c", "d", "e", "f", "g", "absent"]);
-        assert_eq!(
-            decoded.rows,
-            ["17850.0|1e400|-0|true|NULL|1.50|12345678901234567890123|NULL"]
-        );
+        assert_eq!(decoded.rows, ["17850.0|1e400|-0|true|NULL|1.50|12345678901234567890123|NULL"]);
         assert_eq!(decoded.raw, [line]);
     }
 
@@ -448,24 +418,14 @@ mod tests {
     #[test]
     fn half_a_surrogate_pair_is_not_text() {
         let decoded = ndjson("{\"a\":\"\\ud83d\"}\n{\"b\":\"\\ud83d\",\"a\":1}\n", &["a"]);
-        assert_eq!(
-            (decoded.unreadable, decoded.rows),
-            (vec![(1, UNREADABLE_LINE)], vec!["1".to_owned()])
-        );
+        assert_eq!((decoded.unreadable, decoded.rows), (vec![(1, UNREADABLE_LINE)], vec!["1".to_owned()]));
     }
 
     #[test]
     fn nested_values_keep_their_text_and_paths_lead_into_them() {
-        let line =
-            r#"{"a":{"b":{"c": 1.10},"d":[1, 2]},"x.y":"own","x":{"y":"nested"},"s":"text"}"#;
-        let decoded = ndjson(
-            line,
-            &["a.b.c", "a.b", "a.d", "a.d.0", "x.y", "s.t", "a.z.c", "n.o"],
-        );
-        assert_eq!(
-            decoded.rows,
-            [r#"1.10|{"c": 1.10}|[1, 2]|NULL|own|NULL|NULL|NULL"#]
-        );
+        let line = r#"{"a":{"b":{"c": 1.10},"d":[1, 2]},"x.y":"own","x":{"y":"nested"},"s":"text"}"#;
+        let decoded = ndjson(line, &["a.b.c", "a.b", "a.d", "a.d.0", "x.y", "s.t", "a.z.c", "n.o"]);
+        assert_eq!(decoded.rows, [r#"1.10|{"c": 1.10}|[1, 2]|NULL|own|NULL|NULL|NULL"#]);
     }
 
     #[test]
@@ -477,23 +437,14 @@ mod tests {
     #[test]
     fn keys_may_change_their_order_come_and_go() {
         let text = "{\"a\":1,\"b\":2}\n{\"b\":3,\"a\":4}\n{\"z\":0,\"b\":5}\n{}\n{\"a\":6,\"z\":0,\"b\":7}\n";
-        assert_eq!(
-            ndjson(text, &["a", "b"]).rows,
-            ["1|2", "4|3", "NULL|5", "NULL|NULL", "6|7"]
-        );
+        assert_eq!(ndjson(text, &["a", "b"]).rows, ["1|2", "4|3", "NULL|5", "NULL|NULL", "6|7"]);
     }
 
     #[test]
     fn more_keys_than_are_remembered_still_count() {
         let lines = (0..3000).map(|n| format!("{{\"k{n}\":{n},\"a\":{n}}}\n"));
-        let decoded = ndjson(
-            lines.collect::<String>() + "{\"late\":1}\n",
-            &["a", "late", "k2999"],
-        );
-        assert_eq!(
-            (decoded.rows[2999].as_str(), decoded.rows[3000].as_str()),
-            ("2999|NULL|2999", "NULL|1|NULL")
-        );
+        let decoded = ndjson(lines.collect::<String>() + "{\"late\":1}\n", &["a", "late", "k2999"]);
+        assert_eq!((decoded.rows[2999].as_str(), decoded.rows[3000].as_str()), ("2999|NULL|2999", "NULL|1|NULL"));
     }
 
     #[test]
@@ -522,18 +473,12 @@ mod tests {
     #[test]
     fn details_say_where_and_quote_nothing() {
         let decoded = ndjson("{\"secret\":tru}\n[\"secret\"]\n", &["a"]);
-        assert_eq!(
-            decoded.details,
-            ["expected ident at column 14", "not a JSON object"]
-        );
+        assert_eq!(decoded.details, ["expected ident at column 14", "not a JSON object"]);
     }
 
     #[test]
     fn blank_lines_line_ends_and_byte_order_mark() {
-        let decoded = ndjson(
-            "\u{feff}\r\n{\"a\":1}\r\n\n  \t\n{\"a\":2}",
-            &["a", "_line"],
-        );
+        let decoded = ndjson("\u{feff}\r\n{\"a\":1}\r\n\n  \t\n{\"a\":2}", &["a", "_line"]);
         assert_eq!(decoded.rows, ["1|2", "2|5"]);
         assert_eq!(decoded.lines, [2, 5]);
         assert_eq!(decoded.raw, ["{\"a\":1}", "{\"a\":2}"]);
@@ -553,44 +498,25 @@ mod tests {
         let decoded = ndjson(b"{\"a\":\"\xff\"}\n{\"a\":1}\n{\"b\":\"\xc3\"}", &["a"]);
         assert_eq!(
             (decoded.rows, decoded.unreadable),
-            (
-                vec!["1".to_owned()],
-                vec![(1, INVALID_UTF8), (3, INVALID_UTF8)]
-            )
+            (vec!["1".to_owned()], vec![(1, INVALID_UTF8), (3, INVALID_UTF8)])
         );
     }
 
     #[test]
     fn deep_nesting_is_only_text() {
         let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
-        let decoded = ndjson(
-            format!("{{\"a\":{deep},\"x\":{deep}}}\n{{\"a\":1}}"),
-            &["a"],
-        );
+        let decoded = ndjson(format!("{{\"a\":{deep},\"x\":{deep}}}\n{{\"a\":1}}"), &["a"]);
         assert_eq!(decoded.rows, [deep.as_str(), "1"]);
     }
 
     #[test]
     fn a_line_at_the_limit_is_read_and_one_above_is_not() {
         let line = |bytes: usize| format!("{{\"a\":\"{}\"}}", "x".repeat(bytes - 8));
-        let text = format!(
-            "{}\n{}\n{}",
-            line(LINE_BYTES_MAX),
-            line(LINE_BYTES_MAX + 1),
-            line(9)
-        );
+        let text = format!("{}\n{}\n{}", line(LINE_BYTES_MAX), line(LINE_BYTES_MAX + 1), line(9));
         for bytes_max in [4099, usize::MAX] {
-            let pieces = Pieces {
-                content: text.as_bytes(),
-                bytes_max,
-                then: None,
-            };
-            let decoded =
-                decode_from(&Format::Ndjson, pieces, &["a"], BATCH_ROWS).expect("decodes");
-            assert_eq!(
-                (decoded.lines, decoded.unreadable),
-                (vec![1, 3], vec![(2, LINE_TOO_LONG)])
-            );
+            let pieces = Pieces { content: text.as_bytes(), bytes_max, then: None };
+            let decoded = decode_from(&Format::Ndjson, pieces, &["a"], BATCH_ROWS).expect("decodes");
+            assert_eq!((decoded.lines, decoded.unreadable), (vec![1, 3], vec![(2, LINE_TOO_LONG)]));
             assert_eq!(decoded.raw[0].len(), super::super::RAW_BYTES_MAX);
         }
     }
@@ -603,9 +529,7 @@ mod tests {
 
     #[test]
     fn a_truncated_gzip_keeps_the_rows_before_the_cut() {
-        let text: String = (0..5000)
-            .map(|n| format!("{{\"a\":{}}}\n", n * 7919 % 10_007))
-            .collect();
+        let text: String = (0..5000).map(|n| format!("{{\"a\":{}}}\n", n * 7919 % 10_007)).collect();
         let whole = gzip(text.as_bytes());
         let decoded = ndjson(&whole[..whole.len() / 2], &["a"]);
         let rows = decoded.rows.len() as u64;
@@ -619,29 +543,16 @@ mod tests {
         let crc = bytes.len() - 8;
         bytes[crc] ^= 1;
         let decoded = ndjson(bytes, &["a"]);
-        assert_eq!(
-            (decoded.rows.len(), decoded.unreadable),
-            (2, vec![(3, UNREADABLE_FILE)])
-        );
+        assert_eq!((decoded.rows.len(), decoded.unreadable), (2, vec![(3, UNREADABLE_FILE)]));
     }
 
     #[test]
     fn a_failing_store_is_an_error_and_not_a_broken_file() {
-        for content in [
-            b"{\"a\":1}\n{\"a\"".to_vec(),
-            gzip(b"{\"a\":1}\n")[..20].to_vec(),
-            Vec::new(),
-        ] {
+        for content in [b"{\"a\":1}\n{\"a\"".to_vec(), gzip(b"{\"a\":1}\n")[..20].to_vec(), Vec::new()] {
             let then = Some(std::io::ErrorKind::ConnectionReset);
-            let pieces = Pieces {
-                content: &content,
-                bytes_max: 5,
-                then,
-            };
+            let pieces = Pieces { content: &content, bytes_max: 5, then };
             let result = decode_from(&Format::Ndjson, pieces, &["a"], BATCH_ROWS);
-            let Err(DecodeError::Input(error)) = result else {
-                panic!("{result:?}")
-            };
+            let Err(DecodeError::Input(error)) = result else { panic!("{result:?}") };
             assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
         }
     }

@@ -11,9 +11,7 @@ use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchR
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
 
-use super::batch::{
-    BATCH_BYTES, LINE_COLUMN, RawBatch, Unreadable, line_column, rules, split_wanted,
-};
+use super::batch::{BATCH_BYTES, LINE_COLUMN, RawBatch, Unreadable, line_column, rules, split_wanted};
 use super::{DecodeError, Decoder};
 
 /// Decodes one Parquet file.
@@ -42,29 +40,13 @@ pub fn open_parquet<'a>(
     let builder = without_panic(|| ParquetRecordBatchReaderBuilder::try_new(file))
         .map_err(|panic| DecodeError::unreadable(object, panic))?
         .map_err(unreadable)?;
-    let found: Vec<String> = builder
-        .schema()
-        .fields()
-        .iter()
-        .map(|field| field.name().clone())
-        .collect();
+    let found: Vec<String> = builder.schema().fields().iter().map(|field| field.name().clone()).collect();
     let (names, wants_line) = split_wanted(wanted);
     let roots = roots(&found, &names, object)?;
     let rows = rows_per_batch(builder.metadata(), batch_rows);
     let mask = ProjectionMask::roots(builder.parquet_schema(), roots.iter().copied());
-    let reader = builder
-        .with_projection(mask)
-        .with_batch_size(rows)
-        .build()
-        .map_err(unreadable)?;
-    Ok(Box::new(ParquetDecoder {
-        reader,
-        found,
-        order: ranks(&roots),
-        wants_line,
-        rows_done: 0,
-        finished: false,
-    }))
+    let reader = builder.with_projection(mask).with_batch_size(rows).build().map_err(unreadable)?;
+    Ok(Box::new(ParquetDecoder { reader, found, order: ranks(&roots), wants_line, rows_done: 0, finished: false }))
 }
 
 fn opening_error(error: ParquetError, object: &str) -> DecodeError {
@@ -100,12 +82,7 @@ fn ranks(roots: &[usize]) -> Vec<usize> {
 /// Fewer rows than asked for where they are wide, judged by the widest row group.
 fn rows_per_batch(metadata: &ParquetMetaData, batch_rows: usize) -> usize {
     let row_bytes = |group: &RowGroupMetaData| group.total_byte_size() / group.num_rows().max(1);
-    let widest = metadata
-        .row_groups()
-        .iter()
-        .map(row_bytes)
-        .max()
-        .unwrap_or(0);
+    let widest = metadata.row_groups().iter().map(row_bytes).max().unwrap_or(0);
     let widest = usize::try_from(widest).unwrap_or(0).max(1);
     batch_rows.min(BATCH_BYTES / widest).max(1)
 }
@@ -116,11 +93,7 @@ impl ParquetDecoder {
         self.rows_done += columns.num_rows() as u64;
         let lines: Vec<u64> = (first..=self.rows_done).collect();
         let columns = columns.project(&self.order)?;
-        let columns = if self.wants_line {
-            with_lines(&columns, &lines)?
-        } else {
-            columns
-        };
+        let columns = if self.wants_line { with_lines(&columns, &lines)? } else { columns };
         Ok(RawBatch::without_text(columns, lines, Vec::new()))
     }
 
@@ -158,8 +131,7 @@ impl Decoder for ParquetDecoder {
 fn without_panic<T>(read: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(read)).map_err(|panic| {
         let message = panic.downcast::<String>().map(|message| *message);
-        let message =
-            message.or_else(|panic| panic.downcast::<&str>().map(|message| message.to_string()));
+        let message = message.or_else(|panic| panic.downcast::<&str>().map(|message| message.to_string()));
         format!("broken page: {}", message.unwrap_or_default())
     })
 }
@@ -167,13 +139,7 @@ fn without_panic<T>(read: impl FnOnce() -> T) -> Result<T, String> {
 fn with_lines(columns: &RecordBatch, lines: &[u64]) -> Result<RecordBatch, ArrowError> {
     let lines = line_column(lines);
     let field = Field::new(LINE_COLUMN, lines.data_type().clone(), true);
-    let fields = columns
-        .schema()
-        .fields()
-        .iter()
-        .cloned()
-        .chain([field.into()])
-        .collect::<Vec<_>>();
+    let fields = columns.schema().fields().iter().cloned().chain([field.into()]).collect::<Vec<_>>();
     let arrays = columns.columns().iter().cloned().chain([lines]).collect();
     RecordBatch::try_new(Schema::new(fields).into(), arrays)
 }
@@ -191,15 +157,10 @@ mod tests {
     use crate::decode::{BATCH_ROWS, Format, open};
 
     fn file(rows: i64) -> Vec<u8> {
-        let id: ArrayRef = Arc::new(Int64Array::from_iter(
-            (0..rows).map(|n| (n % 3 > 0).then_some(n)),
-        ));
-        let text: ArrayRef = Arc::new(StringArray::from_iter_values(
-            (0..rows).map(|n| format!("t\"{n}")),
-        ));
+        let id: ArrayRef = Arc::new(Int64Array::from_iter((0..rows).map(|n| (n % 3 > 0).then_some(n))));
+        let text: ArrayRef = Arc::new(StringArray::from_iter_values((0..rows).map(|n| format!("t\"{n}"))));
         let other: ArrayRef = Arc::new(Int64Array::from_iter_values(0..rows));
-        let batch = RecordBatch::try_from_iter([("id", id), ("other", other), ("text", text)])
-            .expect("fits");
+        let batch = RecordBatch::try_from_iter([("id", id), ("other", other), ("text", text)]).expect("fits");
         let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), None).expect("opens");
         writer.write(&batch).expect("writes");
         writer.into_inner().expect("closes")
@@ -214,19 +175,9 @@ mod tests {
     #[test]
     fn wanted_columns_come_with_their_types_in_wanted_order() {
         let batches = decode(&file(10), &["text", "_line", "absent", "id"], 4).expect("decodes");
-        assert_eq!(
-            batches
-                .iter()
-                .map(|batch| batch.lines.clone())
-                .collect::<Vec<_>>()[2],
-            [9, 10]
-        );
+        assert_eq!(batches.iter().map(|batch| batch.lines.clone()).collect::<Vec<_>>()[2], [9, 10]);
         let columns = &batches[1].columns;
-        let types: Vec<_> = columns
-            .columns()
-            .iter()
-            .map(|column| column.data_type().clone())
-            .collect();
+        let types: Vec<_> = columns.columns().iter().map(|column| column.data_type().clone()).collect();
         assert_eq!(types, [DataType::Utf8, DataType::Int64, DataType::Utf8]);
         assert_eq!(columns.column(1).as_primitive::<Int64Type>().value(0), 4);
         assert_eq!(columns.column(2).as_string::<i32>().value(0), "5");
@@ -238,18 +189,14 @@ mod tests {
     #[test]
     fn without_wanted_columns_rows_still_count() {
         let batches = decode(&file(10), &["absent"], BATCH_ROWS).expect("decodes");
-        assert_eq!(
-            (batches[0].columns.num_columns(), batches[0].rows_read()),
-            (0, 10)
-        );
+        assert_eq!((batches[0].columns.num_columns(), batches[0].rows_read()), (0, 10));
     }
 
     #[test]
     fn a_file_without_rows_has_columns() {
         let mut local = tempfile::tempfile().expect("creates");
         local.write_all(&file(0)).expect("writes");
-        let mut decoder =
-            open_parquet(local, &["id".to_owned()], "object", BATCH_ROWS).expect("opens");
+        let mut decoder = open_parquet(local, &["id".to_owned()], "object", BATCH_ROWS).expect("opens");
         assert_eq!(decoder.columns_found(), ["id", "other", "text"]);
         assert!(decoder.next_batch().expect("decodes").is_none());
     }
@@ -258,10 +205,7 @@ mod tests {
     fn a_broken_footer_is_an_unreadable_file() {
         let whole = file(10);
         for bytes in [&whole[..whole.len() - 1], &whole[..3], b"", b"a,b\n1,2\n"] {
-            assert!(matches!(
-                decode(bytes, &["id"], 10),
-                Err(DecodeError::Unreadable { .. })
-            ));
+            assert!(matches!(decode(bytes, &["id"], 10), Err(DecodeError::Unreadable { .. })));
         }
     }
 
@@ -273,10 +217,7 @@ mod tests {
         let batches = decode(&bytes, &["id", "text"], 1000).expect("opens");
         let broken: Vec<_> = batches.iter().flat_map(|batch| &batch.unreadable).collect();
         let rows: usize = batches.iter().map(|batch| batch.lines.len()).sum();
-        assert_eq!(
-            (broken.len(), broken[0].rule, broken[0].line),
-            (1, rules::UNREADABLE_FILE, rows as u64 + 1)
-        );
+        assert_eq!((broken.len(), broken[0].rule, broken[0].line), (1, rules::UNREADABLE_FILE, rows as u64 + 1));
     }
 
     #[test]

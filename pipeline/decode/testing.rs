@@ -29,36 +29,20 @@ pub(super) struct Decoded {
 impl Decoded {
     fn add(&mut self, batch: &RawBatch) {
         if batch.columns.num_columns() > 0 {
-            self.names = batch
-                .columns
-                .schema()
-                .fields()
-                .iter()
-                .map(|field| field.name().clone())
-                .collect();
+            self.names = batch.columns.schema().fields().iter().map(|field| field.name().clone()).collect();
         }
         assert_eq!(batch.columns.num_rows(), batch.lines.len());
         for row in 0..batch.columns.num_rows() {
-            let values = batch
-                .columns
-                .columns()
-                .iter()
-                .map(|column| match column.is_null(row) {
-                    true => "NULL",
-                    false => column.as_string::<i32>().value(row),
-                });
+            let values = batch.columns.columns().iter().map(|column| match column.is_null(row) {
+                true => "NULL",
+                false => column.as_string::<i32>().value(row),
+            });
             self.rows.push(values.collect::<Vec<_>>().join("|"));
             self.raw.push(batch.raw_text(row));
         }
         self.lines.extend(&batch.lines);
-        self.unreadable.extend(
-            batch
-                .unreadable
-                .iter()
-                .map(|record| (record.line, record.rule)),
-        );
-        self.details
-            .extend(batch.unreadable.iter().map(|record| record.detail.clone()));
+        self.unreadable.extend(batch.unreadable.iter().map(|record| (record.line, record.rule)));
+        self.details.extend(batch.unreadable.iter().map(|record| record.detail.clone()));
         self.batches.push(batch.columns.num_rows());
     }
 }
@@ -99,26 +83,15 @@ pub(super) fn decode_from(
 /// Decodes in one piece and byte by byte, and expects the same.
 pub(super) fn decode(format: &Format, content: &[u8], wanted: &[&str]) -> Decoded {
     let whole = decode_from(format, content, wanted, BATCH_ROWS).expect("decodes");
-    let drops = Pieces {
-        content,
-        bytes_max: 1,
-        then: None,
-    };
+    let drops = Pieces { content, bytes_max: 1, then: None };
     if content.len() < 1 << 20 {
-        assert_eq!(
-            decode_from(format, drops, wanted, BATCH_ROWS).expect("decodes"),
-            whole
-        );
+        assert_eq!(decode_from(format, drops, wanted, BATCH_ROWS).expect("decodes"), whole);
     }
     whole
 }
 
 pub(super) fn csv(content: impl AsRef<[u8]>, wanted: &[&str]) -> Decoded {
-    decode(
-        &Format::Csv(CsvOptions::default()),
-        content.as_ref(),
-        wanted,
-    )
+    decode(&Format::Csv(CsvOptions::default()), content.as_ref(), wanted)
 }
 
 pub(super) fn ndjson(content: impl AsRef<[u8]>, wanted: &[&str]) -> Decoded {

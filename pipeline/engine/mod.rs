@@ -142,7 +142,8 @@ impl Engine {
     }
 
     async fn session(&self, task: &Task, hash_joins: bool) -> Result<SessionContext, DataFusionError> {
-        let context = SessionContext::new_with_config_rt(session_config(self.threads, hash_joins), self.runtime.clone());
+        let context =
+            SessionContext::new_with_config_rt(session_config(self.threads, hash_joins), self.runtime.clone());
         register_functions(&context);
         let catalog = context.catalog("datafusion").ok_or_else(|| DataFusionError::Internal("no catalog".into()))?;
         catalog.register_schema("source", Arc::new(MemorySchemaProvider::new()))?;
@@ -183,10 +184,9 @@ impl From<DataFusionError> for Attempt {
 impl Attempt {
     fn into_error(self, task: &Task) -> Error {
         match self {
-            Attempt::OutOfMemory => Error::world(
-                format!("{}: out of memory", task.label),
-                "raise [engine] memory_limit, or lower threads",
-            ),
+            Attempt::OutOfMemory => {
+                Error::world(format!("{}: out of memory", task.label), "raise [engine] memory_limit, or lower threads")
+            }
             Attempt::Engine(e) => Error::from(e).at(&task.label),
             Attempt::Failed(e) => e.at(&task.label),
         }

@@ -56,8 +56,7 @@ pub struct RowChecks {
 impl RowChecks {
     /// `grain` are names of `columns`; rows must arrive sorted by them.
     pub fn new(columns: &[Column], grain: &[String]) -> Result<Self> {
-        let grain: Vec<usize> =
-            grain.iter().filter_map(|key| columns.iter().position(|c| &c.name == key)).collect();
+        let grain: Vec<usize> = grain.iter().filter_map(|key| columns.iter().position(|c| &c.name == key)).collect();
         let fields = grain.iter().map(|&i| SortField::new(columns[i].data_type.clone())).collect();
         let converter = if grain.is_empty() { None } else { Some(RowConverter::new(fields)?) };
         Ok(Self { columns: columns.to_vec(), grain, converter, last: None, violations: vec![] })
@@ -80,7 +79,11 @@ impl RowChecks {
         let rows = converter.convert_columns(&keys)?;
         let repeats: Vec<bool> = (0..rows.num_rows())
             .map(|i| {
-                if i == 0 { self.last.as_ref().is_some_and(|last| last.row() == rows.row(0)) } else { rows.row(i) == rows.row(i - 1) }
+                if i == 0 {
+                    self.last.as_ref().is_some_and(|last| last.row() == rows.row(0))
+                } else {
+                    rows.row(i) == rows.row(i - 1)
+                }
             })
             .collect();
         if rows.num_rows() > 0 {

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, AsArray, Date32Array, StringArray, StringBuilder, TimestampMicrosecondArray,
-};
+use arrow::array::{Array, ArrayRef, AsArray, Date32Array, StringArray, StringBuilder, TimestampMicrosecondArray};
 use arrow::compute::kernels::cast_utils::string_to_datetime;
 use arrow::compute::{CastOptions, cast, cast_with_options};
 use arrow::datatypes::{DataType, Date32Type, TimeUnit, TimestampMicrosecondType};
@@ -52,7 +50,7 @@ pub(super) fn convert(array: &ArrayRef, kind: ColumnType, zone: &BusinessZone) -
     }
 }
 
-fn texts<'a>(array: &'a ArrayRef, clean: impl Fn(&str) -> Option<std::borrow::Cow<'_, str>>) -> Result<Converted> {
+fn texts(array: &ArrayRef, clean: impl Fn(&str) -> Option<std::borrow::Cow<'_, str>>) -> Result<Converted> {
     let given = cast(array, &DataType::Utf8)?;
     let given: &StringArray = given.as_string();
     let mut faults = Vec::new();
@@ -94,7 +92,8 @@ fn tidied(array: &ArrayRef) -> Result<ArrayRef> {
     if given.iter().flatten().all(|text| text.is_ascii() && !text.is_empty() && text.trim().len() == text.len()) {
         return Ok(Arc::new(given.clone()));
     }
-    let tidy: StringArray = given.iter().map(|text| text.map(|t| fold_digits(t.trim())).filter(|t| !t.is_empty())).collect();
+    let tidy: StringArray =
+        given.iter().map(|text| text.map(|t| fold_digits(t.trim())).filter(|t| !t.is_empty())).collect();
     Ok(Arc::new(tidy))
 }
 
@@ -136,7 +135,9 @@ fn timestamps(array: &ArrayRef, zone: &BusinessZone) -> Result<Converted> {
         }
         DataType::Timestamp(_, None) | DataType::Date32 | DataType::Date64 => {
             let local = safely(array, &naive)?;
-            let resolve = |micros: i64| chrono::DateTime::from_timestamp_micros(micros).map(|t| zone.resolve_local(t.naive_utc()));
+            let resolve = |micros: i64| {
+                chrono::DateTime::from_timestamp_micros(micros).map(|t| zone.resolve_local(t.naive_utc()))
+            };
             let instants: TimestampMicrosecondArray =
                 local.as_primitive::<TimestampMicrosecondType>().iter().map(|t| t.and_then(resolve)).collect();
             let values: ArrayRef = Arc::new(instants.with_timezone("UTC"));
@@ -238,7 +239,8 @@ mod tests {
 
     #[test]
     fn money_rounds_half_up_and_keeps_its_digits() {
-        let given: ArrayRef = Arc::new(StringArray::from(vec!["0.00005", "99999999999999.9999", "1e400", "NaN", "inf"]));
+        let given: ArrayRef =
+            Arc::new(StringArray::from(vec!["0.00005", "99999999999999.9999", "1e400", "NaN", "inf"]));
         let money = convert(&given, ColumnType::Money, &tehran()).unwrap();
         let text = cast(&money.values, &DataType::Utf8).unwrap();
         assert_eq!(text.as_string::<i32>().value(0), "0.0001");

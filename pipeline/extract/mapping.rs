@@ -140,7 +140,9 @@ impl Mapping {
 
     fn expression(&self, column: &str, schema: &DFSchema) -> Result<Expr> {
         match self.columns.get(column) {
-            Some(sql) => self.context.parse_sql_expr(sql, schema).map_err(|e| Error::from(e).at(format!("columns.{column}"))),
+            Some(sql) => {
+                self.context.parse_sql_expr(sql, schema).map_err(|e| Error::from(e).at(format!("columns.{column}")))
+            }
             None => Ok(datafusion::prelude::ident(column)),
         }
     }
@@ -157,7 +159,9 @@ fn check(context: &SessionContext, sql: &str) -> Result<BTreeSet<String>> {
             names.insert(folded);
             ControlFlow::Continue(())
         }
-        SqlExpr::CompoundIdentifier(_) => ControlFlow::Break("a column with a dot in its name is written in double quotes"),
+        SqlExpr::CompoundIdentifier(_) => {
+            ControlFlow::Break("a column with a dot in its name is written in double quotes")
+        }
         SqlExpr::Subquery(_) | SqlExpr::Exists { .. } | SqlExpr::InSubquery { .. } => {
             ControlFlow::Break("a mapping may not contain a query")
         }
@@ -207,7 +211,8 @@ fn nulled(expr: Expr, absent: &[String]) -> Result<Expr> {
 }
 
 fn missing_column(contract: &Contract, column: &str, missing: &[String], found: &[String]) -> Error {
-    let nearest = found.iter().min_by_key(|f| strsim::damerau_levenshtein(&f.to_lowercase(), &missing[0].to_lowercase()));
+    let nearest =
+        found.iter().min_by_key(|f| strsim::damerau_levenshtein(&f.to_lowercase(), &missing[0].to_lowercase()));
     let hint = nearest.map_or(String::new(), |n| format!("; did you mean \"{n}\"?"));
     Error::config(format!(
         "source {}: the required column `{column}` needs the raw column \"{}\", which the file doesn't have{hint}\n  \
@@ -228,7 +233,10 @@ fn accept_type(column: &str, kind: ColumnType, given: &DataType) -> Result<()> {
         )));
     }
     if matches!(given, DataType::List(_) | DataType::Struct(_) | DataType::Map(..) | DataType::LargeList(_)) {
-        return Err(Error::config(format!("columns.{column}: a nested value ({given}) cannot become {}", kind.as_str())));
+        return Err(Error::config(format!(
+            "columns.{column}: a nested value ({given}) cannot become {}",
+            kind.as_str()
+        )));
     }
     Ok(())
 }

@@ -99,8 +99,7 @@ fn format_of_name(path: &str, csv: &decode::CsvOptions) -> Option<Format> {
 
 /// The columns of a source's extracted rows: the contract's, then those that extraction adds.
 pub fn schema(contract: &Contract) -> SchemaRef {
-    let mut fields: Vec<Field> =
-        contract.columns.iter().map(|c| Field::new(c.name, data_type(c.kind), true)).collect();
+    let mut fields: Vec<Field> = contract.columns.iter().map(|c| Field::new(c.name, data_type(c.kind), true)).collect();
     if contract.time.is_some() {
         fields.push(Field::new("day", DataType::Date32, true));
         fields.push(Field::new("hour", DataType::Int32, true));
@@ -140,13 +139,13 @@ pub async fn extract(
     let bridge = SyncIoBridge::new(StreamReader::new(stream));
     let path = meta.location.to_string();
     let dir = tempfile::tempdir_in(scratch)?;
-    let (decoding, folder) = (Arc::clone(decoding), dir.path().to_owned());
-    let (key, output) = tokio::task::spawn_blocking(move || decode_into(bridge, &path, &decoding, &folder))
+    let (decoding, folder, size_bytes) = (Arc::clone(decoding), dir.path().to_owned(), meta.size);
+    let (key, output) = tokio::task::spawn_blocking(move || decode_into(bridge, &path, size_bytes, &decoding, &folder))
         .await
         .map_err(Error::bug)?
         .map_err(|e| e.at(format!("{}/{}", raw.location(), meta.location)))?;
     let record_path = format!("{}/extract.json", lake::extract_dir(source, &key));
-    if let Some(known) = lake::read_json(lake, &record_path).await? {
+    if let Some(known) = lake::read_record(lake, &record_path, ExtractRecord::files).await? {
         return Ok(known);
     }
     let record = output.upload(lake, source, key).await?;
@@ -158,6 +157,7 @@ pub async fn extract(
 fn decode_into(
     input: impl Read + Send,
     path: &str,
+    size_bytes: u64,
     decoding: &Decoding,
     dir: &std::path::Path,
 ) -> Result<(Digest, Output)> {
@@ -171,6 +171,9 @@ fn decode_into(
         Err(e) => return Err(decode_error(&e)),
     }
     let hash = input.finish().map_err(|e| Error::world("reading", e))?;
+    if hash.size_bytes != size_bytes {
+        return Err(Error::world(path, "it changed while it was read; run again when its delivery is complete"));
+    }
     let mut hasher = KeyHasher::new("extract");
     hasher
         .part("content", &hash.hash.to_hex())
@@ -182,6 +185,10 @@ fn decode_into(
 fn decode_rows(decoder: &mut dyn Decoder, decoding: &Decoding, format: &Format, output: &mut Output) -> Result<()> {
     let mut bound = None;
     while let Some(batch) = decoder.next_batch().map_err(|e| decode_error(&e))? {
+        rules::count(&batch, output)?;
+        if batch.lines.is_empty() {
+            continue;
+        }
         let shape = RawShape::of(format, &batch.columns);
         if bound.as_ref().is_none_or(|b: &mapping::Bound| !b.fits(&batch.columns)) {
             bound = Some(decoding.mapping.bind(&decoding.contract, &shape, decoder.columns_found())?);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, BooleanArray, Int64Array, RecordBatch, StringArray};
 use arrow::compute::filter_record_batch;
-use arrow::datatypes::{DataType, Date32Type, Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Date32Type, Field, Schema, SchemaRef, TimestampMicrosecondType};
 use arrow::row::{RowConverter, SortField};
 use parquet::arrow::ArrowWriter;
 use twox_hash::XxHash3_64;
@@ -47,6 +47,8 @@ pub(super) struct Output {
     known_days: BTreeMap<i32, Month>,
     rejects: Vec<(i64, &'static str, String)>,
     rejects_out: Option<(PathBuf, ParquetOut)>,
+    time_column: Option<usize>,
+    newest_micros: Option<i64>,
     read: u64,
     skipped: BTreeMap<String, u64>,
     rejected: BTreeMap<String, u64>,
@@ -71,6 +73,8 @@ impl Output {
             key_column: schema.index_of(contract.key[0]).unwrap_or_default(),
             key_per_row: contract.source == SourceName::OrderItems && contract.time.is_none(),
             day_column: schema.index_of("day").ok(),
+            time_column: contract.time.and_then(|time| schema.index_of(time).ok()),
+            newest_micros: None,
             schema,
             converter: None,
             months: BTreeMap::new(),
@@ -142,6 +146,10 @@ impl Output {
 
     /// Takes good rows, each into its month's file.
     pub fn accept(&mut self, batch: &RecordBatch) -> Result<()> {
+        if let Some(time) = self.time_column {
+            let newest = arrow::compute::max(batch.column(time).as_primitive::<TimestampMicrosecondType>());
+            self.newest_micros = self.newest_micros.max(newest);
+        }
         let Some(day_column) = self.day_column else { return self.write(PartitionId::Whole, batch) };
         let months: Vec<Month> = {
             let days = batch.column(day_column).as_primitive::<Date32Type>().clone();
@@ -162,9 +170,10 @@ impl Output {
 
     fn month_of(&mut self, day: i32) -> Month {
         let calendar = self.calendar;
-        *self.known_days.entry(day).or_insert_with(|| {
-            calendar.month_of(Date32Type::to_naive_date_opt(day).unwrap_or_default())
-        })
+        *self
+            .known_days
+            .entry(day)
+            .or_insert_with(|| calendar.month_of(Date32Type::to_naive_date_opt(day).unwrap_or_default()))
     }
 
     fn write(&mut self, partition: PartitionId, batch: &RecordBatch) -> Result<()> {
@@ -218,6 +227,7 @@ impl Output {
             rows,
             keys,
             rejects,
+            newest_at: self.newest_micros.and_then(chrono::DateTime::from_timestamp_micros),
             warnings: self.warnings,
         })
     }

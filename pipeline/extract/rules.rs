@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int32Array, Int64Array, RecordBatch, UInt32Array, new_null_array};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, Int32Array, Int64Array, RecordBatch, UInt32Array, new_null_array,
+};
 use arrow::compute::{filter_record_batch, is_not_null, nullif, take_record_batch};
 use arrow::datatypes::{Date32Type, Decimal128Type, TimestampMicrosecondType};
 use chrono::{Datelike, NaiveDate};
@@ -29,20 +31,48 @@ const fn rule(name: &'static str, cause: &'static str, remedy: &'static str) -> 
 
 /// Every rule that a row can be rejected under.
 pub const RULES: &[Rule] = &[
-    rule("unreadable_line", "Broken JSON, or quotes that do not match.", "Mend the export; the rest of the file was read."),
-    rule("wrong_column_count", "More or fewer fields than the header.", "Mend the export, or set `quote` or `delimiter`."),
+    rule(
+        "unreadable_line",
+        "Broken JSON, or quotes that do not match.",
+        "Mend the export; the rest of the file was read.",
+    ),
+    rule(
+        "wrong_column_count",
+        "More or fewer fields than the header.",
+        "Mend the export, or set `quote` or `delimiter`.",
+    ),
     rule("invalid_utf8", "Bytes that are not UTF-8.", "Export as UTF-8."),
     rule("line_too_long", "A line of more than 16 MiB.", "Is it one record per line?"),
     rule("unreadable_file", "The rest of the file, or all of it, cannot be decoded.", "Deliver the file again."),
-    rule("mapping_failed", "An expression of the mapping failed on this row.", "Use try_cast, or nullif for a division."),
-    rule("missing_required", "A required value is empty.", "Map it, or say under [skip] which rows are expected to lack it."),
+    rule(
+        "mapping_failed",
+        "An expression of the mapping failed on this row.",
+        "Use try_cast, or nullif for a division.",
+    ),
+    rule(
+        "missing_required",
+        "A required value is empty.",
+        "Map it, or say under [skip] which rows are expected to lack it.",
+    ),
     rule("unparseable_number", "Not a number.", "Map it, for example with replace(x, ',', '.')."),
     rule("not_finite", "NaN or infinite.", "Map it with nanvl or nullif."),
-    rule("unparseable_date", "Not a date or time as ISO 8601 writes them.", "Map it with to_timestamp(x, '%d/%m/%Y') or jalali_date(x)."),
+    rule(
+        "unparseable_date",
+        "Not a date or time as ISO 8601 writes them.",
+        "Map it with to_timestamp(x, '%d/%m/%Y') or jalali_date(x).",
+    ),
     rule("unparseable_boolean", "Not true or false.", "Map it with a comparison: x = 'yes'."),
     rule("looks_jalali", "A year from 1300 to 1500.", "Map the column through jalali_date(x)."),
-    rule("date_out_of_range", "Before history_starts_on (unset: 2000-01-01) or from 2100 on.", "Set history_starts_on, or map the placeholder to NULL."),
-    rule("negative_value", "Below zero where the contract forbids it.", "Map a credit note to refunded_amount, or skip it."),
+    rule(
+        "date_out_of_range",
+        "Before history_starts_on (unset: 2000-01-01) or from 2100 on.",
+        "Set history_starts_on, or map the placeholder to NULL.",
+    ),
+    rule(
+        "negative_value",
+        "Below zero where the contract forbids it.",
+        "Map a credit note to refunded_amount, or skip it.",
+    ),
     rule("text_too_long", "More than 64 KiB of text in one value.", "Map it with left(x, 1000)."),
     rule("unknown_currency", "Another currency than the project's.", "Convert it before, or skip it."),
     rule("order_missing", "An order line whose order is nowhere.", "Nothing, if the order is still to come."),
@@ -57,12 +87,14 @@ impl Verdicts {
     }
 }
 
-/// Maps, converts and checks one batch; hands what is good, skipped and rejected to `output`.
-pub(super) fn process(raw: &RawBatch, bound: &Bound, decoding: &Decoding, output: &mut Output) -> Result<()> {
+/// Counts a batch's rows and rejects those that could not be decoded.
+pub(super) fn count(raw: &RawBatch, output: &mut Output) -> Result<()> {
     output.read(raw.rows_read());
-    for broken in &raw.unreadable {
-        output.reject(broken.line, broken.rule, &broken.raw)?;
-    }
+    raw.unreadable.iter().try_for_each(|broken| output.reject(broken.line, broken.rule, &broken.raw))
+}
+
+/// Maps, converts and checks one batch's decoded rows; hands what is good, skipped and rejected to `output`.
+pub(super) fn process(raw: &RawBatch, bound: &Bound, decoding: &Decoding, output: &mut Output) -> Result<()> {
     let rows = raw.columns.num_rows();
     let mut verdicts = Verdicts(vec![None; rows]);
     for name in &bound.absent {
@@ -70,7 +102,11 @@ pub(super) fn process(raw: &RawBatch, bound: &Bound, decoding: &Decoding, output
     }
     let skipped = skip(raw, bound, &mut verdicts, output)?;
     let kept: Vec<u32> = (0..rows as u32).filter(|&row| !skipped[row as usize]).collect();
-    let batch = if kept.len() == rows { raw.columns.clone() } else { take_record_batch(&raw.columns, &UInt32Array::from(kept.clone()))? };
+    let batch = if kept.len() == rows {
+        raw.columns.clone()
+    } else {
+        take_record_batch(&raw.columns, &UInt32Array::from(kept.clone()))?
+    };
     let columns = map(&batch, &kept, bound, decoding, &mut verdicts, output)?;
     let good: BooleanArray = kept.iter().map(|&row| Some(verdicts.0[row as usize].is_none())).collect();
     for (row, verdict) in verdicts.0.iter().enumerate() {
@@ -88,7 +124,7 @@ fn skip(raw: &RawBatch, bound: &Bound, verdicts: &mut Verdicts, output: &mut Out
     let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
     for (rule, condition) in &bound.skip {
         let (values, failures) = evaluate(condition, &raw.columns)?;
-        for (row, _) in failures {
+        for (row, _) in failures.into_iter().filter(|(row, _)| !skipped[*row]) {
             verdicts.reject(row, "mapping_failed");
         }
         for (row, holds) in holds(&values).values().iter().enumerate() {
@@ -161,12 +197,16 @@ fn check(
     if column.name == "currency" {
         let texts = values.as_string::<i32>();
         let foreign = |text: &str| !text.trim().is_empty() && !text.trim().eq_ignore_ascii_case(&decoding.currency);
-        (0..texts.len()).filter(|&row| texts.is_valid(row) && foreign(texts.value(row))).for_each(|row| reject(row, "unknown_currency"));
+        (0..texts.len())
+            .filter(|&row| texts.is_valid(row) && foreign(texts.value(row)))
+            .for_each(|row| reject(row, "unknown_currency"));
     }
     match column.rule {
         Some(ContractRule::NonNegative) => {
             let numbers = values.as_primitive::<Decimal128Type>();
-            (0..numbers.len()).filter(|&row| numbers.is_valid(row) && numbers.value(row) < 0).for_each(|row| reject(row, "negative_value"));
+            (0..numbers.len())
+                .filter(|&row| numbers.is_valid(row) && numbers.value(row) < 0)
+                .for_each(|row| reject(row, "negative_value"));
             Ok(values)
         }
         Some(ContractRule::Range(range)) => {
@@ -174,7 +214,9 @@ fn check(
             let days = business_days(&values, decoding);
             let outside = |day: NaiveDate| day < first || day >= end;
             if range.rejects() {
-                for (row, day) in days.iter().enumerate().filter_map(|(row, day)| day.filter(|d| outside(*d)).map(|d| (row, d))) {
+                for (row, day) in
+                    days.iter().enumerate().filter_map(|(row, day)| day.filter(|d| outside(*d)).map(|d| (row, d)))
+                {
                     reject(row, if (1300..=1500).contains(&day.year()) { "looks_jalali" } else { "date_out_of_range" });
                 }
                 return Ok(values);

@@ -13,7 +13,7 @@ use crate::lake::{Digest, LakeFile};
 use crate::snapshot::{ExtractRecord, PartitionId};
 use crate::storage::Storage;
 
-/// So many hashes are held in memory at once (16 bytes each); more are looked at in several passes.
+/// So many hashes are held in memory at once (24 bytes each); more are looked at in several passes.
 const HASHES_PER_PASS: u64 = 8_000_000;
 const READS_AT_ONCE: usize = 16;
 
@@ -76,7 +76,10 @@ fn passes(hashes: u64) -> Vec<Pass> {
     let count = hashes.div_ceil(HASHES_PER_PASS).max(1);
     let width = u64::MAX / count;
     (0..count)
-        .map(|i| Pass { first: i * width + u64::from(i > 0), last: if i + 1 == count { u64::MAX } else { (i + 1) * width } })
+        .map(|i| Pass {
+            first: i * width + u64::from(i > 0),
+            last: if i + 1 == count { u64::MAX } else { (i + 1) * width },
+        })
         .collect()
 }
 
@@ -190,12 +193,11 @@ pub(super) struct Followed {
 }
 
 /// Where the orders of some lines lie: the lines' hashes are held in memory, the orders' stream past.
-pub(super) async fn follow(
-    lake: &Storage,
-    lines: &[&ExtractRecord],
-    orders: &[&ExtractRecord],
-) -> Result<Followed> {
+pub(super) async fn follow(lake: &Storage, lines: &[&ExtractRecord], orders: &[&ExtractRecord]) -> Result<Followed> {
     let mut followed = Followed::default();
+    if lines.is_empty() {
+        return Ok(followed);
+    }
     for pass in passes(total(lines)) {
         let places = places(lake, lines, &pass).await?;
         let mut matched = vec![false; places.len()];
@@ -248,6 +250,16 @@ pub(super) async fn without(lake: &Storage, hashes: Vec<u64>, extracts: &[&Extra
         probe(&places, &file, |index, _| found[index] = true);
     }
     Ok(hashes.into_iter().zip(found).filter(|(_, found)| !found).map(|(hash, _)| hash).collect())
+}
+
+/// Whether an index file has one of the hashes.
+pub(super) async fn holds_any(lake: &Storage, file: &LakeFile, wanted: &BTreeSet<u64>) -> Result<bool> {
+    let file = KeyFile { extract: 0, partition: PartitionId::Whole, bytes: lake.require(&file.path).await? };
+    let mut at = 0;
+    Ok(wanted.iter().any(|hash| {
+        at = file.seek(at, *hash);
+        at < file.len() && file.get(at) == *hash
+    }))
 }
 
 /// The hashes of an index file, each as often as it has rows.

@@ -23,20 +23,16 @@ pub use index::{encode_keys, hash_key};
 struct Change<'a> {
     fresh: Vec<&'a ExtractRecord>,
     old: Vec<&'a ExtractRecord>,
-    /// Nothing to build on: an object went away, or there was nothing before.
-    anew: bool,
+    /// Something went away, or there was nothing before.
+    removed: bool,
 }
 
 impl<'a> Change<'a> {
     fn between(prior: Option<&SourceState>, now: &'a SourceState) -> Self {
-        let removed = prior.is_some_and(|p| p.extracts.keys().any(|key| !now.extracts.contains_key(key)));
-        match prior.filter(|_| !removed) {
-            None => Self { fresh: now.extracts.values().collect(), old: vec![], anew: true },
-            Some(prior) => {
-                let (old, fresh) = now.extracts.values().partition(|e| prior.extracts.contains_key(&e.key));
-                Self { fresh, old, anew: false }
-            }
-        }
+        let known = |key: &Digest| prior.is_some_and(|p| p.extracts.contains_key(key));
+        let (old, fresh) = now.extracts.values().partition(|extract| known(&extract.key));
+        let removed = prior.is_none_or(|p| p.extracts.keys().any(|key| !now.extracts.contains_key(key)));
+        Self { fresh, old, removed }
     }
 }
 
@@ -44,15 +40,16 @@ impl<'a> Change<'a> {
 ///
 /// `prior` is the state that the last snapshot knew; `source.state` has the objects and extracts of now.
 pub async fn settle(lake: &Storage, source: &Source, prior: Option<&SourceState>) -> Result<Homes> {
-    if let Some(prior) = prior.filter(|p| p.objects == source.state.objects) {
+    if let Some(prior) = prior.filter(|p| p.objects == source.state.objects && p.by_folder == source.by_folder) {
         return Ok(prior.homes.clone());
     }
     let change = Change::between(prior, &source.state);
-    let before = prior.filter(|_| !change.anew).and_then(|p| p.homes.contested.as_ref());
-    let mut contested = match before {
+    let mut contested = match prior.and_then(|p| p.homes.contested.as_ref()) {
         Some(file) => rows::read(lake, file).await?,
         None => vec![],
     };
+    // An object that went away cannot make a key contested; keys that it alone made so are dropped below.
+    contested.retain(|row| source.state.extracts.contains_key(&row.extract));
     let known: BTreeSet<u64> = contested.iter().map(|row| hash_key(&row.key)).collect();
     let hits = index::shared_keys(lake, &change.fresh, &change.old).await?;
     let wanted: BTreeSet<u64> = known.iter().chain(hits.keys()).copied().collect();
@@ -81,14 +78,13 @@ pub async fn follow_orders(
     prior_lines: Option<&SourceState>,
     prior_orders: Option<&SourceState>,
 ) -> Result<Homes> {
-    let mut new_lines = Change::between(prior_lines, &lines.state);
-    let mut new_orders = Change::between(prior_orders, &orders.state);
-    let anew = new_lines.anew || new_orders.anew;
-    if anew {
-        new_lines = Change::between(None, &lines.state);
-        new_orders = Change::between(None, &orders.state);
-    }
-    let mut homes = prior_lines.filter(|_| !anew).map(|p| p.homes.clone()).unwrap_or_default();
+    let new_orders = Change::between(prior_orders, &orders.state);
+    // Without an order that was there, a month may no longer be touched: that is found out by starting anew.
+    let prior_lines = prior_lines.filter(|_| !new_orders.removed);
+    let new_lines = Change::between(prior_lines, &lines.state);
+    let mut homes = prior_lines.map(|p| p.homes.clone()).unwrap_or_default();
+    homes.touched.retain(|extract, _| lines.state.extracts.contains_key(extract));
+    homes.orphans.retain(|extract, _| lines.state.extracts.contains_key(extract));
     let all_orders: Vec<&ExtractRecord> = orders.state.extracts.values().collect();
     for (extract, file) in std::mem::take(&mut homes.orphans) {
         let left = index::without(lake, index::read_keys(lake, &file).await?, &new_orders.fresh).await?;

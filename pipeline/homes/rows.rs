@@ -3,9 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Date32Array, Int64Array, RecordBatch, StringArray,
-};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Date32Array, Int64Array, RecordBatch, StringArray};
 use arrow::compute::{concat_batches, filter_record_batch};
 use arrow::datatypes::{DataType, Date32Type, Field, Int64Type, Schema, SchemaRef, TimestampMicrosecondType};
 use bytes::Bytes;
@@ -25,9 +23,10 @@ use crate::storage::Storage;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Row {
     pub key: String,
-    extract: Digest,
+    pub extract: Digest,
     partition: PartitionId,
     line: i64,
+    content_hash: i64,
     updated_at: Option<i64>,
     /// Days since 1970.
     day: i32,
@@ -42,6 +41,7 @@ fn schema() -> SchemaRef {
         field("extract", DataType::Utf8),
         field("partition", DataType::Utf8),
         field("line", DataType::Int64),
+        field("content_hash", DataType::Int64),
         field("updated_at", DataType::Int64),
         field("day", DataType::Date32),
         field("line_no", DataType::Utf8),
@@ -54,16 +54,18 @@ pub(super) async fn read(lake: &Storage, file: &LakeFile) -> Result<Vec<Row>> {
     for batch in reader(lake.require(&file.path).await?, None)? {
         let batch = batch?;
         let text = |i: usize| batch.column(i).as_string::<i32>().clone();
-        let (keys, extracts, partitions, line_nos) = (text(0), text(1), text(2), text(6));
+        let (keys, extracts, partitions, line_nos) = (text(0), text(1), text(2), text(7));
         let lines = batch.column(3).as_primitive::<Int64Type>();
-        let versions = batch.column(4).as_primitive::<Int64Type>();
-        let days = batch.column(5).as_primitive::<Date32Type>();
+        let hashes = batch.column(4).as_primitive::<Int64Type>();
+        let versions = batch.column(5).as_primitive::<Int64Type>();
+        let days = batch.column(6).as_primitive::<Date32Type>();
         for i in 0..batch.num_rows() {
             rows.push(Row {
                 key: keys.value(i).to_owned(),
                 extract: serde_json::from_value(extracts.value(i).into()).map_err(Error::bug)?,
                 partition: partitions.value(i).parse().map_err(Error::bug)?,
                 line: lines.value(i),
+                content_hash: hashes.value(i),
                 updated_at: versions.is_valid(i).then(|| versions.value(i)),
                 day: days.value(i),
                 line_no: line_nos.is_valid(i).then(|| line_nos.value(i).to_owned()),
@@ -79,6 +81,7 @@ fn to_batch(rows: &[Row]) -> Result<RecordBatch> {
         Arc::new(StringArray::from_iter_values(rows.iter().map(|r| r.extract.as_str()))),
         Arc::new(StringArray::from_iter_values(rows.iter().map(|r| r.partition.to_string()))),
         Arc::new(Int64Array::from_iter_values(rows.iter().map(|r| r.line))),
+        Arc::new(Int64Array::from_iter_values(rows.iter().map(|r| r.content_hash))),
         Arc::new(rows.iter().map(|r| r.updated_at).collect::<Int64Array>()),
         Arc::new(Date32Array::from_iter_values(rows.iter().map(|r| r.day))),
         Arc::new(rows.iter().map(|r| r.line_no.clone()).collect::<StringArray>()),
@@ -95,8 +98,11 @@ pub(super) async fn find(
 ) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     for (partition, file) in &extract.rows {
+        if !super::index::holds_any(lake, &extract.keys[partition], wanted).await? {
+            continue;
+        }
         let bytes = lake.require(&file.path).await?;
-        let needed = [source.home_key(), "line", "updated_at", "day", "line_no"];
+        let needed = [source.home_key(), "line", "content_hash", "updated_at", "day", "line_no"];
         for batch in reader(bytes, Some(&needed))? {
             collect(&batch?, source.home_key(), wanted, &extract.key, *partition, &mut rows)?;
         }
@@ -116,6 +122,7 @@ fn collect(
     let require = |name: &str| column(name).ok_or_else(|| Error::bug(format!("extracted rows lack `{name}`")));
     let keys = require(key)?.as_string::<i32>();
     let lines = require("line")?.as_primitive::<Int64Type>();
+    let hashes = require("content_hash")?.as_primitive::<Int64Type>();
     let days = require("day")?.as_primitive::<Date32Type>();
     let versions = column("updated_at").map(|c| c.as_primitive::<TimestampMicrosecondType>());
     let line_nos = column("line_no").map(|c| c.as_string::<i32>());
@@ -125,6 +132,7 @@ fn collect(
             extract: extract.clone(),
             partition,
             line: lines.value(i),
+            content_hash: hashes.value(i),
             updated_at: versions.filter(|v| v.is_valid(i)).map(|v| v.value(i)),
             day: days.value(i),
             line_no: line_nos.filter(|n| n.is_valid(i)).map(|n| n.value(i).to_owned()),
@@ -184,12 +192,9 @@ fn dir(source: &Source) -> String {
 
 /// The newest delivery of each extract: the rank of its object's path among all of the source's.
 fn delivery_order(source: &Source) -> BTreeMap<&Digest, usize> {
-    let mut ranks: Vec<&str> = source.state.objects.keys().map(|path| source.delivery(path)).collect();
-    ranks.dedup();
-    let newest = source.state.objects.iter().map(|(path, object)| {
-        let delivery = source.delivery(path);
-        (&object.extract, ranks.iter().position(|rank| *rank == delivery).unwrap_or(0))
-    });
+    let names: BTreeSet<&str> = source.state.objects.keys().map(|path| source.delivery(path)).collect();
+    let ranks: BTreeMap<&str, usize> = names.into_iter().zip(0..).collect();
+    let newest = source.state.objects.iter().map(|(path, object)| (&object.extract, ranks[source.delivery(path)]));
     newest.fold(BTreeMap::new(), |mut order, (extract, rank)| {
         let slot = order.entry(extract).or_insert(rank);
         *slot = rank.max(*slot);
@@ -199,7 +204,7 @@ fn delivery_order(source: &Source) -> BTreeMap<&Digest, usize> {
 
 /// The month of a key's winning version; for order lines, of the earliest winning line.
 fn home(source: &Source, versions: &[Row], order: &BTreeMap<&Digest, usize>) -> PartitionId {
-    let age = |row: &&Row| (row.updated_at, order.get(&row.extract).copied(), row.line);
+    let age = |row: &&Row| (row.updated_at, order.get(&row.extract).copied(), row.line, row.content_hash);
     if source.contract.source != SourceName::OrderItems {
         return versions.iter().max_by_key(age).map_or(PartitionId::Whole, |row| row.partition);
     }
@@ -237,8 +242,11 @@ async fn arrived(lake: &Storage, source: &Source, home: PartitionId, rows: &[&Ro
         for batch in reader(lake.require(&file.path).await?, None)? {
             let batch = batch?;
             let Some(numbers) = batch.column_by_name("line") else { continue };
-            let chosen: BooleanArray =
-                numbers.as_primitive::<Int64Type>().iter().map(|l| Some(l.is_some_and(|l| lines.contains(&l)))).collect();
+            let chosen: BooleanArray = numbers
+                .as_primitive::<Int64Type>()
+                .iter()
+                .map(|l| Some(l.is_some_and(|l| lines.contains(&l))))
+                .collect();
             let moved = filter_record_batch(&batch, &chosen)?;
             for rank in ranks.get(extract).into_iter().flatten() {
                 let delivery = Arc::new(Int64Array::from(vec![*rank; moved.num_rows()])) as ArrayRef;

@@ -191,10 +191,9 @@ fn parse_file(
 
 /// Equal rows of a grain must come out side by side: that is how its uniqueness is checked while writing.
 fn require_order(grain: &[String], order: &[String]) -> Result<()> {
-    let head: BTreeSet<&String> = order.iter().take(grain.len()).collect();
-    if grain.is_empty() || head != grain.iter().collect() {
+    if grain.is_empty() || !order.starts_with(grain) {
         return Err(Error::config(format!(
-            "the SELECT must end in an ORDER BY that begins with the grain's columns ({}), so that equal inputs give \
+            "the SELECT must end in an ORDER BY that begins with the grain's columns ({}), ascending and in that order, so that equal inputs give \
              equal bytes",
             grain.join(", ")
         )));
@@ -249,7 +248,14 @@ fn calendar_models() -> Result<Vec<Model>> {
         parameters: BTreeSet::new(),
     };
     Ok(vec![
-        model("calendar", Layer::Mart, "One row per day.", &["day"], documented(calendar::calendar_columns())?, Body::Calendar),
+        model(
+            "calendar",
+            Layer::Mart,
+            "One row per day.",
+            &["day"],
+            documented(calendar::calendar_columns())?,
+            Body::Calendar,
+        ),
         model(
             "calendar_periods",
             Layer::Intermediate,
@@ -293,10 +299,10 @@ fn unknown_table(name: &str, models: &BTreeMap<String, Model>) -> String {
 }
 
 fn relation(reader: &Model, read: &Model, form: &Form) -> Option<String> {
-    if read.layer > reader.layer {
+    let timeless = read.layer == Layer::Seed || matches!(read.body, Body::Calendar | Body::CalendarPeriods);
+    if read.layer > reader.layer && !timeless {
         return Some(format!("a {} model may not read the {} `{}`", reader.layer, read.layer, read.name));
     }
-    let timeless = read.layer == Layer::Seed || matches!(read.body, Body::Calendar | Body::CalendarPeriods);
     match form {
         Form::Fold if !reader.monthly => Some("a model that names itself must have partition = \"month\"".to_owned()),
         Form::Latest if reader.monthly || !read.monthly => {

@@ -125,10 +125,9 @@ impl FrontMatter {
         self.reads
             .iter()
             .map(|(table, value)| {
-                let raw: RawForm = value
-                    .clone()
-                    .try_into()
-                    .map_err(|_| Error::config(format!("[reads] {table}: expected \"latest\" or {{ last = \"90 days\" }}")))?;
+                let raw: RawForm = value.clone().try_into().map_err(|_| {
+                    Error::config(format!("[reads] {table}: expected \"latest\" or {{ last = \"90 days\" }}"))
+                })?;
                 Ok((table.clone(), form(table, &raw)?))
             })
             .collect()
@@ -138,12 +137,12 @@ impl FrontMatter {
 fn form(table: &str, raw: &RawForm) -> Result<super::Form> {
     match raw {
         RawForm::Named(name) if name == "latest" => Ok(super::Form::Latest),
-        RawForm::Named(name) => {
-            Err(Error::config(format!("[reads] {table}: no such form as \"{name}\"; there are \"latest\" and {{ last = \"90 days\" }}")))
-        }
-        RawForm::Last { last } => span(last)
-            .map(super::Form::Last)
-            .ok_or_else(|| Error::config(format!("[reads] {table}: `last` takes \"90 days\" or \"$parameter\", not \"{last}\""))),
+        RawForm::Named(name) => Err(Error::config(format!(
+            "[reads] {table}: no such form as \"{name}\"; there are \"latest\" and {{ last = \"90 days\" }}"
+        ))),
+        RawForm::Last { last } => span(last).map(super::Form::Last).ok_or_else(|| {
+            Error::config(format!("[reads] {table}: `last` takes \"90 days\" or \"$parameter\", not \"{last}\""))
+        }),
     }
 }
 
@@ -165,7 +164,10 @@ impl Column {
     /// A column as front matter would declare it.
     pub(super) fn new(name: &str, type_name: &str, doc: &str, checks: &[&str]) -> Result<Self> {
         let checks = checks.iter().map(|check| (*check).to_owned()).collect();
-        column(name, RawColumn { type_name: type_name.to_owned(), doc: doc.to_owned(), unit: None, checks, one_of: None })
+        column(
+            name,
+            RawColumn { type_name: type_name.to_owned(), doc: doc.to_owned(), unit: None, checks, one_of: None },
+        )
     }
 }
 

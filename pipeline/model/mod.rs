@@ -128,9 +128,11 @@ impl Model {
         Arc::new(Schema::new(fields.collect::<Vec<_>>()))
     }
 
-    /// What the key hashes of the model itself: its SELECT and the types it is cast to. Not its docs.
+    /// What the key hashes of the model itself: its SELECT, the types it is cast to and its checks. Not its docs.
     pub fn fingerprint(&self) -> String {
-        let columns: Vec<String> = self.columns.iter().map(|c| format!("{} {}", c.name, c.data_type)).collect();
+        let column = |c: &Column| format!("{} {} {:?}", c.name, c.data_type, c.checks);
+        let checks = self.checks.iter().map(|check| format!("{}: {}", check.name, check.sql));
+        let columns: Vec<String> = self.columns.iter().map(column).chain(checks).collect();
         let body = match &self.body {
             Body::Sql(text) | Body::Seed(text) => text.trim(),
             // Their calendar and occasions are hashed by whoever knows them.

@@ -42,7 +42,8 @@ pub fn seed_columns(text: &str) -> Result<Vec<Column>> {
 
 fn common_type<'a, I: Iterator<Item = &'a str>>(values: impl Fn() -> I) -> DataType {
     let whole = |v: &str| v.parse::<i64>().is_ok() && !(v.len() > 1 && v.starts_with('0'));
-    let decimal = |v: &str| v.len() < 16 && v.split_once('.').is_none_or(|(_, f)| f.len() <= 4) && v.parse::<f64>().is_ok();
+    let decimal =
+        |v: &str| v.len() < 16 && v.split_once('.').is_none_or(|(_, f)| f.len() <= 4) && v.parse::<f64>().is_ok();
     let date = |v: &str| v.len() == 10 && chrono::NaiveDate::parse_from_str(v, "%Y-%m-%d").is_ok();
     if values().next().is_none() {
         DataType::Utf8
@@ -62,8 +63,7 @@ pub fn seed_batch(text: &str) -> Result<RecordBatch> {
     let cells = read(text)?;
     let columns = seed_columns(text)?;
     let arrays = columns.iter().enumerate().map(|(index, column)| {
-        let texts: StringArray =
-            cells.rows.iter().map(|row| row.get(index).filter(|cell| !cell.is_empty())).collect();
+        let texts: StringArray = cells.rows.iter().map(|row| row.get(index).filter(|cell| !cell.is_empty())).collect();
         Ok(cast(&(Arc::new(texts) as ArrayRef), &column.data_type)?)
     });
     let arrays = arrays.collect::<Result<Vec<_>>>()?;

@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 pub(super) struct Parsed {
     pub tables: BTreeSet<Table>,
     pub parameters: BTreeSet<String>,
-    /// The plain column names of the final ORDER BY, up to the first that isn't one.
+    /// The ascending plain columns that the final ORDER BY begins with.
     pub order: Vec<String>,
 }
 
@@ -66,6 +66,7 @@ fn order(query: &Query) -> Vec<String> {
     let OrderByKind::Expressions(expressions) = &order_by.kind else { return vec![] };
     expressions
         .iter()
+        .take_while(|e| e.options.asc != Some(false))
         .map_while(|e| match &e.expr {
             Expr::Identifier(name) => Some(name.value.clone()),
             Expr::CompoundIdentifier(parts) => parts.last().map(|p| p.value.clone()),

@@ -25,7 +25,7 @@ use crate::error::{Error, Result};
 use crate::lake::{self, Digest, HashingWriter, LakeFile};
 use crate::model::{Catalog, Model};
 use crate::plan::Ground;
-use crate::snapshot::{MartFile, MartOrigin, MartRecord, PartitionId, Snapshot};
+use crate::snapshot::{MartFile, MartOrigin, MartRecord, PartitionId, Snapshot, numbers};
 use crate::storage::Storage;
 
 /// The object that says which snapshot is current.
@@ -37,6 +37,8 @@ const READS_AT_ONCE: usize = 8;
 pub struct Current {
     pub format: u32,
     pub snapshot: u64,
+    /// The run that committed it: another lake's snapshot may have the same number.
+    pub run_id: String,
     pub as_of: NaiveDate,
     pub marts: BTreeMap<String, CurrentMart>,
 }
@@ -129,7 +131,12 @@ impl Workshop<'_> {
     /// Adds the marts that tell of the snapshot itself.
     pub fn add_reports(&self, snapshot: &mut Snapshot, prepared: &mut Prepared) -> Result<()> {
         for (name, columns, origin, description) in [
-            ("data_quality", reports::DATA_QUALITY, MartOrigin::DataQuality, "One row per source or model partition and measure of this snapshot."),
+            (
+                "data_quality",
+                reports::DATA_QUALITY,
+                MartOrigin::DataQuality,
+                "One row per source or model partition and measure of this snapshot.",
+            ),
             ("run_log", reports::RUN_LOG, MartOrigin::RunLog, "One row per run that committed a snapshot."),
         ] {
             let mut file = MartFile {
@@ -161,10 +168,13 @@ impl Workshop<'_> {
 
     /// Writes a published file from its partition in the lake; sets its digest and size.
     async fn write(&self, file: &mut MartFile, mart: &MartRecord, local: &Path) -> Result<()> {
-        let MartOrigin::Partition(partition) = &file.origin else { return Err(Error::bug("a report has no partition")) };
+        let MartOrigin::Partition(partition) = &file.origin else {
+            return Err(Error::bug("a report has no partition"));
+        };
         let input = self.open(partition).await?;
         let built: SchemaRef = ParquetRecordBatchReaderBuilder::try_new(input.try_clone()?)?.schema().clone();
-        let sorted_by = mart.metadata.iter().find(|(k, _)| k == "bazgasht.grain").map_or(0, |(_, grain)| leading(&built, grain));
+        let sorted_by =
+            mart.metadata.iter().find(|(k, _)| k == "bazgasht.grain").map_or(0, |(_, grain)| leading(&built, grain));
         let spliced = splice::splice(&input, local, &built, mart, file.as_of, sorted_by)?;
         (file.digest, file.size_bytes, file.rows) = (spliced.digest, spliced.size_bytes, spliced.rows);
         Ok(())
@@ -175,19 +185,23 @@ impl Workshop<'_> {
         if let Some(dir) = self.lake.local_dir() {
             return File::open(dir.join(&file.path)).map_err(|e| Error::world(format!("cannot read {}", file.path), e));
         }
-        let mut copy = tempfile::tempfile_in(self.scratch)?;
-        std::io::Write::write_all(&mut copy, &self.lake.require(&file.path).await?)?;
-        Ok(copy)
+        self.lake.fetch(&file.path, tempfile::tempfile_in(self.scratch)?).await
     }
 
     /// Brings the marts' store to what the snapshot says. `prepared` saves making files that are made already.
     pub async fn publish(&self, snapshot: &Snapshot, prepared: Option<&Prepared>) -> Result<()> {
         let known: Option<Current> = lake::read_json(self.marts, CURRENT).await.unwrap_or_default();
         let there = self.listed("current").await?;
-        if known.as_ref().is_some_and(|k| k.snapshot == snapshot.number && k.is_intact(&there)) {
+        if known.as_ref().is_some_and(|k| k.run_id == snapshot.run_id && k.is_intact(&there)) {
             return Ok(());
         }
-        let names: BTreeMap<&str, &MartRecord> = snapshot.marts.iter().map(|(name, mart)| (name.as_str(), mart)).collect();
+        if self.is_overtaken(snapshot).await? {
+            return Ok(());
+        }
+        let immutable = self.listed("snapshots").await?;
+        let known = known.filter(|k| k.files().all(|file| immutable.contains_key(&file.path)));
+        let names: BTreeMap<&str, &MartRecord> =
+            snapshot.marts.iter().map(|(name, mart)| (name.as_str(), mart)).collect();
         let files = names.values().flat_map(|mart| mart.files.iter().map(move |file| (*mart, file)));
         let published: BTreeMap<String, CurrentFile> = futures::stream::iter(files)
             .map(|(mart, file)| self.place(snapshot, mart, file, prepared, known.as_ref(), &there))
@@ -196,11 +210,25 @@ impl Workshop<'_> {
             .try_collect()
             .await?;
         let marts = names.iter().map(|(name, mart)| ((*name).to_owned(), current_mart(mart, &published))).collect();
-        let current = Current { format: lake::FORMAT, snapshot: snapshot.number, as_of: snapshot.as_of, marts };
+        let current = Current {
+            format: lake::FORMAT,
+            snapshot: snapshot.number,
+            run_id: snapshot.run_id.clone(),
+            as_of: snapshot.as_of,
+            marts,
+        };
         self.marts.sync().await?;
+        if self.is_overtaken(snapshot).await? {
+            return Ok(());
+        }
         self.marts.put(CURRENT, lake::to_json(&current)?).await?;
         self.remove_stale(&current, &there).await?;
         self.marts.sync().await
+    }
+
+    /// Whether another run has committed a newer snapshot meanwhile: publishing is its task then.
+    async fn is_overtaken(&self, snapshot: &Snapshot) -> Result<bool> {
+        Ok(numbers(self.lake).await?.last().is_some_and(|newest| *newest > snapshot.number))
     }
 
     /// Puts one file at its immutable path and at its stable one, where it isn't there yet.
@@ -245,10 +273,6 @@ impl Workshop<'_> {
         file: &MartFile,
         prepared: Option<&Prepared>,
     ) -> Result<Option<String>> {
-        let there = self.marts.head(&file.path).await?;
-        if let Some(meta) = there.filter(|meta| meta.size == file.size_bytes) {
-            return Ok(meta.e_tag);
-        }
         match prepared.and_then(|p| p.local.get(&file.path)) {
             Some(local) => self.marts.put_file(&file.path, local).await?,
             None => {
@@ -298,7 +322,9 @@ impl Current {
     }
 
     fn is_intact(&self, there: &BTreeMap<String, Option<String>>) -> bool {
+        let named: BTreeSet<&str> = self.files().map(|file| file.current.as_str()).collect();
         self.files().all(|file| there.get(&file.current) == Some(&file.current_etag))
+            && there.keys().all(|path| named.contains(path.as_str()))
     }
 }
 
@@ -323,7 +349,8 @@ fn leading(schema: &Schema, grain: &str) -> usize {
 
 /// A mart's shape and docs, without files.
 fn describe(model: &Model) -> MartRecord {
-    let columns = model.columns.iter().map(|c| (c.name.clone(), c.data_type.to_string(), c.doc.clone(), c.unit.clone()));
+    let columns =
+        model.columns.iter().map(|c| (c.name.clone(), c.data_type.to_string(), c.doc.clone(), c.unit.clone()));
     let as_of = ("as_of".to_owned(), "Date32".to_owned(), AS_OF_DOC.to_owned(), None);
     record(&model.description, &model.grain, columns.chain([as_of]))
 }
@@ -370,10 +397,13 @@ fn write_report(file: &mut MartFile, mart: &mut MartRecord, snapshot: &Snapshot,
         arrow::datatypes::Date32Type::from_naive_date(file.as_of);
         batch.num_rows()
     ]);
-    mart.column_metadata.entry("as_of".to_owned()).or_insert_with(|| BTreeMap::from([("doc".to_owned(), AS_OF_DOC.to_owned())]));
+    mart.column_metadata
+        .entry("as_of".to_owned())
+        .or_insert_with(|| BTreeMap::from([("doc".to_owned(), AS_OF_DOC.to_owned())]));
     let schema = splice::published_schema(&batch.schema(), mart);
     mart.schema = schema.fields().iter().map(|f| (f.name().clone(), f.data_type().to_string())).collect();
-    let columns = batch.columns().iter().cloned().chain([std::sync::Arc::new(dates) as arrow::array::ArrayRef]).collect();
+    let columns =
+        batch.columns().iter().cloned().chain([std::sync::Arc::new(dates) as arrow::array::ArrayRef]).collect();
     let schema = std::sync::Arc::new(schema);
     let batch = arrow::array::RecordBatch::try_new(schema.clone(), columns)?;
     let properties = splice::published_properties(&schema, mart, file.as_of, 0)?;
@@ -383,6 +413,19 @@ fn write_report(file: &mut MartFile, mart: &mut MartRecord, snapshot: &Snapshot,
     let (_, digest, size_bytes) = writer.into_inner()?.finish();
     (file.digest, file.size_bytes, file.rows) = (digest, size_bytes, batch.num_rows() as u64);
     Ok(())
+}
+
+/// The immutable paths that `current.json` names now.
+pub async fn current_paths(marts: &Storage) -> Result<Vec<String>> {
+    let current: Option<Current> = lake::read_json(marts, CURRENT).await?;
+    Ok(current.iter().flat_map(Current::files).map(|file| file.path.clone()).collect())
+}
+
+/// Whether the published marts have the shapes and docs that the models have now.
+pub fn docs_are_published(catalog: &Catalog, snapshot: &Snapshot) -> bool {
+    catalog
+        .marts()
+        .all(|model| snapshot.marts.get(&model.name).is_some_and(|before| same_shape(before, &describe(model))))
 }
 
 /// The models whose marts a catalog publishes, with the two reports.

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BooleanArray, Date32Array, RecordBatch, StringArray, TimestampMicrosecondArray, UInt64Array};
+use arrow::array::{
+    ArrayRef, BooleanArray, Date32Array, RecordBatch, StringArray, TimestampMicrosecondArray, UInt64Array,
+};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Date32Type};
 
@@ -94,8 +96,11 @@ pub fn data_quality(snapshot: &Snapshot) -> Result<RecordBatch> {
             }
         }
     }
-    measures.sort_by(|a, b| (a.kind, &a.subject, &a.partition, &a.measure).cmp(&(b.kind, &b.subject, &b.partition, &b.measure)));
-    let text = |of: fn(&Measure) -> &str| -> ArrayRef { Arc::new(StringArray::from_iter_values(measures.iter().map(of))) };
+    measures.sort_by(|a, b| {
+        (a.kind, &a.subject, &a.partition, &a.measure).cmp(&(b.kind, &b.subject, &b.partition, &b.measure))
+    });
+    let text =
+        |of: fn(&Measure) -> &str| -> ArrayRef { Arc::new(StringArray::from_iter_values(measures.iter().map(of))) };
     table(
         DATA_QUALITY,
         vec![

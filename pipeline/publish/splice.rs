@@ -50,7 +50,9 @@ pub fn published_properties(
     let as_of = KeyValue::new("bazgasht.as_of".to_owned(), as_of.to_string());
     let docs = mart.metadata.iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone()));
     let pairs = std::iter::once(as_of).chain(docs).collect();
-    let sorting = (0..sorted_by as i32).map(|i| SortingColumn { column_idx: i, descending: false, nulls_first: false }).collect::<Vec<_>>();
+    let sorting = (0..sorted_by as i32)
+        .map(|i| SortingColumn { column_idx: i, descending: false, nulls_first: false })
+        .collect::<Vec<_>>();
     let mut properties = writer_properties()?
         .into_builder()
         .set_key_value_metadata(Some(pairs))

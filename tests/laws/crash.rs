@@ -119,7 +119,10 @@ fn survives(lake_writes: i64, mart_writes: i64) -> bool {
     assert_eq!(healed.len(), clean.len());
     for (path, bytes) in healed {
         let name = path.trim_start_matches("current/");
-        assert!(clean.get(name).is_some_and(|b| b == &bytes), "{path} differs after {lake_writes}/{mart_writes} writes");
+        assert!(
+            clean.get(name).is_some_and(|b| b == &bytes),
+            "{path} differs after {lake_writes}/{mart_writes} writes"
+        );
     }
     first
 }

@@ -28,8 +28,12 @@ enum Event {
 }
 
 fn row() -> impl Strategy<Value = Row> {
-    (0..8u8, 0..150u16, 1..5u8, proptest::option::of(0..4u8))
-        .prop_map(|(order, day, amount, updated)| Row { order, day, amount, updated })
+    (0..8u8, 0..150u16, 1..5u8, proptest::option::of(0..4u8)).prop_map(|(order, day, amount, updated)| Row {
+        order,
+        day,
+        amount,
+        updated,
+    })
 }
 
 fn event() -> impl Strategy<Value = Event> {

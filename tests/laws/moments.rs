@@ -1,7 +1,7 @@
 //! Law 3: a reader never sees two runs, and a run that dies is healed by the next.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bazgasht::publish::Current;
 use bazgasht::run::Outcome;

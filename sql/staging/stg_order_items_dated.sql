@@ -10,7 +10,7 @@ order_id = { type = "text", doc = "The order.", checks = ["not_null"] }
 line_number = { type = "int64", doc = "Position within the order, from 1: by line_no, delivery and place in the object.", checks = ["not_null", "positive"] }
 customer_id = { type = "text", doc = "Who ordered.", checks = ["not_null"] }
 ordered_at = { type = "timestamp", doc = "Moment of the line, UTC.", checks = ["not_null"] }
-day = { type = "date", doc = "Business day of the line. May lie after the as-of date: readers filter on $period_end.", checks = ["not_null"] }
+day = { type = "date", doc = "Business day of the order: that of its earliest line. May lie after the as-of date: readers filter on $period_end.", checks = ["not_null"] }
 product_id = { type = "text", doc = "The product.", checks = ["not_null"] }
 category = { type = "text", doc = "Category as the line says it." }
 quantity = { type = "decimal(18,4)", doc = "How many.", unit = "count", checks = ["not_null", "non_negative"] }
@@ -76,14 +76,25 @@ newest as (
     union all
     select * from numbered where version = 1
 
+),
+
+-- An order over midnight is of its earliest line's day, and so are all of its lines.
+order_days as (
+
+    select order_id, min(day) as day
+    from newest
+    group by order_id
+
 )
 
 select
-    order_id,
-    row_number() over (partition by order_id order by line_no nulls last, delivery, line, content_hash) as line_number,
+    newest.order_id,
+    row_number() over (
+        partition by newest.order_id order by line_no nulls last, delivery, line, content_hash
+    ) as line_number,
     customer_id,
     ordered_at,
-    day,
+    order_days.day,
     product_id,
     nullif(trim(translate(category, 'يك', 'یک')), '') as category,
     quantity,
@@ -104,4 +115,5 @@ select
     updated_at,
     content_hash
 from newest
+inner join order_days on order_days.order_id = newest.order_id
 order by order_id, line_number

@@ -1,13 +1,12 @@
 //! Building: the plan's open steps, in order, each a partition of the lake; and the checks of what was built.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use arrow::array::{AsArray, RecordBatch};
-use arrow::datatypes::{Int64Type, SchemaRef};
+use arrow::datatypes::Int64Type;
 
 use crate::calendar::{self, Occasions};
-use crate::engine::{Engine, ParquetOut, RowChecks, ScanFile, Sink, Task, TaskTable, Violation, row_text};
+use crate::engine::{Engine, ParquetOut, RowChecks, Sink, Task, TaskTable, Violation, row_text};
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::lake::{self, Digest, LakeFile};
@@ -128,7 +127,7 @@ impl Builder<'_> {
         self.lake.put_file(&path, local.path()).await?;
         let file = LakeFile { path, digest: written.digest, size_bytes: written.size_bytes, rows: written.rows };
         let mut violations = written.violations;
-        let this = this_table(model, &file);
+        let this = TaskTable::of_files("this", model.schema(), [&file]);
         for check in &model.checks {
             violations.extend(self.check(model, partition, check, &tables, &this).await?);
         }
@@ -167,8 +166,7 @@ impl Builder<'_> {
                 },
                 Table::Model(name) => {
                     let files = reads.partitions.iter().filter_map(|p| known.get(&(name.clone(), *p))?.as_ref());
-                    let files = files.map(|record| scan(&record.file)).collect();
-                    Ok(model_table(name, self.model(name)?.schema(), files))
+                    Ok(TaskTable::of_files(name, self.model(name)?.schema(), files.map(|record| &record.file)))
                 }
             })
             .collect()
@@ -259,23 +257,4 @@ impl Sink for BrokenRows {
         self.rows += batch.num_rows() as u64;
         Ok(())
     }
-}
-
-fn scan(file: &LakeFile) -> ScanFile {
-    ScanFile { path: file.path.clone(), size_bytes: file.size_bytes, rows: file.rows, delivery: None }
-}
-
-fn model_table(name: &str, schema: SchemaRef, files: Vec<ScanFile>) -> TaskTable {
-    TaskTable {
-        name: name.to_owned(),
-        source: false,
-        schema: Arc::clone(&schema),
-        files,
-        departed: None,
-        arrived: None,
-    }
-}
-
-fn this_table(model: &Model, file: &LakeFile) -> TaskTable {
-    model_table("this", model.schema(), vec![scan(file)])
 }

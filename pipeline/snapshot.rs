@@ -9,9 +9,10 @@ use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::calendar::Month;
-use crate::engine::Violation;
+use crate::engine::{TaskTable, Violation};
 use crate::error::{Error, Result};
 use crate::lake::{self, Digest, LakeFile};
+use crate::model::Model;
 use crate::storage::Storage;
 
 /// A partition of a model or of an extracted object.
@@ -219,6 +220,13 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// All of a model's rows that this snapshot stands on.
+    pub fn table(&self, model: &Model) -> TaskTable {
+        let partitions = self.partitions.get(&model.name);
+        let files = partitions.into_iter().flat_map(|p| p.values()).map(|record| &record.file);
+        TaskTable::of_files(&model.name, model.schema(), files)
+    }
+
     /// The newest committed snapshot, if there is one.
     pub async fn newest(lake: &Storage) -> Result<Option<Snapshot>> {
         match numbers(lake).await?.last() {

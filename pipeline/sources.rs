@@ -145,20 +145,15 @@ impl Source {
 
     /// The rows of a partition as staging sees them: keys that live elsewhere are gone, those that live here are here.
     pub fn task_table(&self, partition: PartitionId) -> TaskTable {
-        let scan = |file: &LakeFile, delivery| ScanFile {
-            path: file.path.clone(),
-            size_bytes: file.size_bytes,
-            rows: file.rows,
-            delivery,
-        };
+        let ranked = |d: &Delivered<'_>| ScanFile { delivery: Some(d.rank), ..ScanFile::from(d.file) };
         let homes = &self.state.homes;
         TaskTable {
             name: self.contract.source.to_string(),
             source: true,
             schema: self.schema(),
-            files: self.delivered(partition).iter().map(|d| scan(d.file, Some(d.rank))).collect(),
-            departed: homes.departed.get(&partition).map(|file| (self.home_key().to_owned(), scan(file, None))),
-            arrived: homes.arrived.get(&partition).map(|file| scan(file, None)),
+            files: self.delivered(partition).iter().map(ranked).collect(),
+            departed: homes.departed.get(&partition).map(|file| (self.home_key().to_owned(), ScanFile::from(file))),
+            arrived: homes.arrived.get(&partition).map(ScanFile::from),
         }
     }
 }

@@ -97,12 +97,5 @@ fn empty_tables(ground: &Ground<'_>, sources: &Sources, model: &Model) -> Result
 }
 
 fn table(name: &str, model: &Model) -> TaskTable {
-    TaskTable {
-        name: name.to_owned(),
-        source: false,
-        schema: model.schema(),
-        files: vec![],
-        departed: None,
-        arrived: None,
-    }
+    TaskTable::of_files(name, model.schema(), [])
 }

@@ -76,22 +76,31 @@ fn compare(dir: &Path, found: &[BTreeMap<String, String>]) -> Vec<String> {
 #[test]
 fn marts_are_as_the_fixtures_say() {
     let only = std::env::var("FIXTURE").ok();
-    let mut failures = Vec::new();
-    for dir in fixtures() {
-        let name = dir.file_name().expect("a name").to_string_lossy().into_owned();
-        if only.as_ref().is_some_and(|only| only != &name) {
-            continue;
-        }
-        let (shop, as_of) = shop(&dir);
-        shop.publish(&as_of);
-        // `retention_by_period-textbook` tests retention_by_period.
-        let mart = name.split('-').next().unwrap_or(&name);
-        let filter = where_clause(&dir);
-        let rows: Vec<_> =
-            shop.mart(mart).into_iter().filter(|row| filter.iter().all(|(k, v)| row.get(k) == Some(v))).collect();
-        failures.extend(compare(&dir, &rows).into_iter().map(|complaint| format!("{name}: {complaint}")));
-    }
+    let named = |dir: &PathBuf| only.as_ref().is_none_or(|only| dir.ends_with(only));
+    let dirs: Vec<PathBuf> = fixtures().into_iter().filter(named).collect();
+    let failures: Vec<String> = std::thread::scope(|scope| {
+        let halves = dirs.chunks(dirs.len().div_ceil(2).max(1));
+        let workers: Vec<_> =
+            halves.map(|half| scope.spawn(|| half.iter().flat_map(|dir| complaints(dir)).collect())).collect();
+        workers
+            .into_iter()
+            .flat_map(|worker| worker.join().unwrap_or_else(|_| vec!["a run failed".to_owned()]))
+            .collect()
+    });
     assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+/// Runs one fixture; what differs from its expected rows.
+fn complaints(dir: &Path) -> Vec<String> {
+    let name = dir.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    let (shop, as_of) = shop(dir);
+    shop.publish(&as_of);
+    // `retention_by_period-textbook` tests retention_by_period.
+    let mart = name.split('-').next().unwrap_or(&name);
+    let filter = where_clause(dir);
+    let rows: Vec<_> =
+        shop.mart(mart).into_iter().filter(|row| filter.iter().all(|(k, v)| row.get(k) == Some(v))).collect();
+    compare(dir, &rows).into_iter().map(|complaint| format!("{name}: {complaint}")).collect()
 }
 
 /// `[where]` in the settings narrows the mart to the rows that the fixture is about.

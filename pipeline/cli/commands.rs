@@ -10,7 +10,7 @@ use chrono::Utc;
 use super::text::{grouped, table};
 use super::{GcArgs, GenerateArgs, GenerateFormat, PlanArgs, RunsArgs, ShowArgs, WorkArgs};
 use crate::config::{Config, FILE_NAME, StoreRoot, TEMPLATE};
-use crate::engine::{ScanFile, Task, TaskTable};
+use crate::engine::Task;
 use crate::error::{Error, Result};
 use crate::gc;
 use crate::generate::{self, Options};
@@ -72,7 +72,8 @@ pub(super) async fn check(config: &Path) -> Result<()> {
     let blueprint = Blueprint::draw(load(config)?)?;
     validate::models(&blueprint).await?;
     let models = blueprint.catalog.names().count();
-    say!("{} sources and {models} models are fine", blueprint.config.sources.len());
+    let sources = blueprint.config.sources.keys().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    say!("fine: {models} models over {sources}");
     Ok(())
 }
 
@@ -197,21 +198,7 @@ pub(super) async fn show(config: &Path, args: &ShowArgs) -> Result<()> {
             nearest.map_or(String::new(), |n| format!("; did you mean `{n}`?"))
         ))
     })?;
-    let partitions = snapshot.partitions.get(&model.name);
-    let files = partitions.into_iter().flat_map(|p| p.values()).map(|record| ScanFile {
-        path: record.file.path.clone(),
-        size_bytes: record.file.size_bytes,
-        rows: record.file.rows,
-        delivery: None,
-    });
-    let shown = TaskTable {
-        name: model.name.clone(),
-        source: false,
-        schema: model.schema(),
-        files: files.collect(),
-        departed: None,
-        arrived: None,
-    };
+    let shown = snapshot.table(model);
     let order = if model.grain.is_empty() { String::new() } else { format!(" order by {}", model.grain.join(", ")) };
     let task = Task {
         label: format!("show {}", model.name),
@@ -301,24 +288,18 @@ async fn generate_into(store: Storage, options: Options) -> Result<generate::Sum
 
 /// The demo's project: a small shop with the Jalali calendar.
 const DEMO_CONFIG: &str = include_str!("demo.toml");
+const DEMO_DAYS: u32 = 420;
 
 pub(super) async fn demo(dir: &Path) -> Result<()> {
     let config = dir.join(FILE_NAME);
+    let options = Options { customers: 600, days: DEMO_DAYS, ..Options::default() };
+    let as_of = options.first_day + chrono::Days::new(u64::from(DEMO_DAYS) - 1);
     if !config.exists() {
-        std::fs::create_dir_all(dir)?;
-        let options = Options { customers: 600, days: 420, ..Options::default() };
-        let first_day = options.first_day;
-        let store = Storage::create_local(&dir.join("raw"))?;
-        eprintln!("generating 420 days of a shop with 600 customers into {}", dir.join("raw").display());
-        generate_into(store, options).await?;
-        let as_of = first_day + chrono::Days::new(419);
+        eprintln!("generating {DEMO_DAYS} days of a shop with 600 customers into {}", dir.join("raw").display());
+        generate_into(Storage::create_local(&dir.join("raw"))?, options).await?;
         std::fs::write(&config, DEMO_CONFIG)?;
-        std::fs::write(dir.join("as-of"), as_of.to_string())?;
     }
-    let as_of = std::fs::read_to_string(dir.join("as-of"))?;
-    let as_of = as_of.trim().parse().map_err(|e| Error::config(format!("{}: {e}", dir.join("as-of").display())))?;
-    let work = WorkArgs { as_of: Some(as_of), select: vec![], rebuild: false };
-    run(&config, &work).await?;
+    run(&config, &WorkArgs { as_of: Some(as_of), select: vec![], rebuild: false }).await?;
     demo_summary(&config, dir).await
 }
 
@@ -327,23 +308,7 @@ async fn demo_summary(config: &Path, dir: &Path) -> Result<()> {
     let project = open(config)?;
     let Some(snapshot) = Snapshot::newest(&project.lake).await? else { return Ok(()) };
     let query = |sql: &str, models: &[&str]| {
-        let tables = models.iter().filter_map(|name| {
-            let model = project.catalog.get(name)?;
-            let files = snapshot.partitions.get(*name)?.values().map(|record| ScanFile {
-                path: record.file.path.clone(),
-                size_bytes: record.file.size_bytes,
-                rows: record.file.rows,
-                delivery: None,
-            });
-            Some(TaskTable {
-                name: (*name).to_owned(),
-                source: false,
-                schema: model.schema(),
-                files: files.collect(),
-                departed: None,
-                arrived: None,
-            })
-        });
+        let tables = models.iter().filter_map(|name| project.catalog.get(name)).map(|model| snapshot.table(model));
         Task { label: "demo".to_owned(), sql: sql.to_owned(), parameters: BTreeMap::new(), tables: tables.collect() }
     };
     let retention = query(

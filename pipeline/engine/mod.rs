@@ -27,6 +27,7 @@ use futures::StreamExt;
 use url::Url;
 
 use crate::error::{Error, Result};
+use crate::lake::LakeFile;
 use crate::storage::Storage;
 use table::LakeTable;
 
@@ -56,6 +57,20 @@ pub struct TaskTable {
     pub departed: Option<(String, ScanFile)>,
     /// Rows to add, in files that carry `delivery` themselves.
     pub arrived: Option<ScanFile>,
+}
+
+impl From<&LakeFile> for ScanFile {
+    fn from(file: &LakeFile) -> Self {
+        Self { path: file.path.clone(), size_bytes: file.size_bytes, rows: file.rows, delivery: None }
+    }
+}
+
+impl TaskTable {
+    /// A model's table: the rows of some of its partitions' files.
+    pub fn of_files<'a>(name: &str, schema: SchemaRef, files: impl IntoIterator<Item = &'a LakeFile>) -> Self {
+        let files = files.into_iter().map(ScanFile::from).collect();
+        Self { name: name.to_owned(), source: false, schema, files, departed: None, arrived: None }
+    }
 }
 
 /// One SELECT over named tables with bound parameters.

@@ -289,6 +289,13 @@ impl Contract {
         }
     }
 
+    /// The timestamp whose business day extraction writes beside the row: the one that decides its month, or for a
+    /// customer, who belongs to no month, when the profile was created.
+    pub fn day_of(&self) -> Option<&'static str> {
+        let created = (self.source == SourceName::Customers).then_some("created_at");
+        self.time.or(created)
+    }
+
     /// The column called `name`.
     pub fn column(&self, name: &str) -> Option<&Column> {
         self.columns.iter().find(|column| column.name == name)

@@ -266,7 +266,7 @@ fn open_store(root: &StoreRoot, options: &config::StoreOptions, create: bool) ->
         StoreRoot::Local(dir) => Storage::open_local(dir),
         StoreRoot::S3 { .. } => {
             let url = root.url().ok_or_else(|| Error::config(format!("`{root}` is not a bucket")))?;
-            Storage::open_url(&url, &options.expose())
+            Storage::open_url(&url, &root.to_string(), &options.expose())
         }
     }
 }

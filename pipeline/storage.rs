@@ -54,12 +54,13 @@ impl Storage {
     }
 
     /// A bucket's prefix. Options are object_store's own keys; the environment's (`AWS_…`) stand behind them.
-    pub fn open_url(url: &Url, options: &BTreeMap<String, String>) -> Result<Self> {
+    /// `location` is how messages call it: a URL would percent-encode Persian names.
+    pub fn open_url(url: &Url, location: &str, options: &BTreeMap<String, String>) -> Result<Self> {
         let all = environment_options().into_iter().chain(options.clone());
-        let (store, path) =
-            object_store::parse_url_opts(url, all).map_err(|e| Error::config(format!("cannot open {url}: {e}")))?;
+        let (store, path) = object_store::parse_url_opts(url, all)
+            .map_err(|e| Error::config(format!("cannot open {location}: {e}")))?;
         let store: Arc<dyn ObjectStore> = Arc::from(store);
-        Ok(Self { store: Arc::new(PrefixStore::new(store, path)), location: url.to_string(), local: None })
+        Ok(Self { store: Arc::new(PrefixStore::new(store, path)), location: location.to_owned(), local: None })
     }
 
     /// Any store at all, for tests that count, delay or break its calls.

@@ -2,6 +2,10 @@
 
 mod cli;
 mod laws;
+mod made_up;
 mod marts;
+mod outside;
+mod readers;
+mod s3;
 mod schema;
 mod support;

@@ -30,7 +30,7 @@ fn shop(dir: &Path) -> (Shop, String) {
         project += &format!("\nweek_start = \"{start}\"");
     }
     let mut sources = String::new();
-    if let Some(business) = settings.get("business") {
+    if let Some(business) = settings.get("business").and_then(|v| v.as_table()) {
         sources += &format!("[business]\n{business}\n");
     }
     let names = ["orders", "order_items", "interactions", "customers"];

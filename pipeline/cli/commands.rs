@@ -251,7 +251,7 @@ pub(super) async fn generate(args: &GenerateArgs) -> Result<()> {
         StoreRoot::Local(dir) => Storage::create_local(dir)?,
         StoreRoot::S3 { .. } => {
             let url = root.url().ok_or_else(|| Error::config("--out is no bucket"))?;
-            Storage::open_url(&url, &BTreeMap::new())?
+            Storage::open_url(&url, &root.to_string(), &BTreeMap::new())?
         }
     };
     let options = Options {

@@ -100,7 +100,7 @@ fn format_of_name(path: &str, csv: &decode::CsvOptions) -> Option<Format> {
 /// The columns of a source's extracted rows: the contract's, then those that extraction adds.
 pub fn schema(contract: &Contract) -> SchemaRef {
     let mut fields: Vec<Field> = contract.columns.iter().map(|c| Field::new(c.name, data_type(c.kind), true)).collect();
-    if contract.time.is_some() {
+    if contract.day_of().is_some() {
         fields.push(Field::new("day", DataType::Date32, true));
         fields.push(Field::new("hour", DataType::Int32, true));
     }

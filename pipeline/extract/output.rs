@@ -72,7 +72,7 @@ impl Output {
             calendar: decoding.calendar,
             key_column: schema.index_of(contract.key[0]).unwrap_or_default(),
             key_per_row: contract.source == SourceName::OrderItems && contract.time.is_none(),
-            day_column: schema.index_of("day").ok(),
+            day_column: schema.index_of("day").ok().filter(|_| contract.time.is_some()),
             time_column: contract.time.and_then(|time| schema.index_of(time).ok()),
             newest_micros: None,
             schema,

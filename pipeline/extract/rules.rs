@@ -250,7 +250,7 @@ fn accept(
 ) -> Result<()> {
     let contract = &decoding.contract;
     let contract_columns = columns.clone();
-    if let Some(time) = contract.time {
+    if let Some(time) = contract.day_of() {
         let index = contract.columns.iter().position(|c| c.name == time).unwrap_or_default();
         let instants = columns[index].as_primitive::<TimestampMicrosecondType>();
         let both: Vec<Option<(i32, i32)>> = instants.iter().map(|t| t.map(|t| decoding.zone.day_and_hour(t))).collect();

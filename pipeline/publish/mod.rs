@@ -130,15 +130,8 @@ impl Workshop<'_> {
 
     /// Adds the marts that tell of the snapshot itself.
     pub fn add_reports(&self, snapshot: &mut Snapshot, prepared: &mut Prepared) -> Result<()> {
-        for (name, columns, origin, description) in [
-            (
-                "data_quality",
-                reports::DATA_QUALITY,
-                MartOrigin::DataQuality,
-                "One row per source or model partition and measure of this snapshot.",
-            ),
-            ("run_log", reports::RUN_LOG, MartOrigin::RunLog, "One row per run that committed a snapshot."),
-        ] {
+        for report in &reports::REPORTS {
+            let name = report.name;
             let mut file = MartFile {
                 path: format!("snapshots/{:010}/{name}.parquet", snapshot.number),
                 current: format!("current/{name}.parquet"),
@@ -146,9 +139,9 @@ impl Workshop<'_> {
                 size_bytes: 0,
                 rows: 0,
                 as_of: snapshot.as_of,
-                origin,
+                origin: report.origin.clone(),
             };
-            let mut record = describe_report(name, description, columns);
+            let mut record = describe_report(report);
             let local = prepared._dir.path().join(format!("{name}.parquet"));
             write_report(&mut file, &mut record, snapshot, &local)?;
             prepared.local.insert(file.path.clone(), local);
@@ -357,9 +350,10 @@ fn describe(model: &Model) -> MartRecord {
 
 const AS_OF_DOC: &str = "The last business day that counts in this row.";
 
-fn describe_report(_name: &str, description: &str, columns: &[reports::ReportColumn]) -> MartRecord {
-    let columns = columns.iter().map(|(name, doc)| ((*name).to_owned(), String::new(), (*doc).to_owned(), None));
-    record(description, &[], columns)
+fn describe_report(report: &reports::Report) -> MartRecord {
+    let columns = report.columns.iter().map(|(name, doc)| ((*name).to_owned(), String::new(), (*doc).to_owned(), None));
+    let grain: Vec<String> = report.grain.iter().map(|&column| column.to_owned()).collect();
+    record(report.description, &grain, columns)
 }
 
 fn record(
@@ -431,7 +425,7 @@ pub fn docs_are_published(catalog: &Catalog, snapshot: &Snapshot) -> bool {
 /// The models whose marts a catalog publishes, with the two reports.
 pub fn published_names(catalog: &Catalog) -> Vec<String> {
     let mut names: Vec<String> = catalog.marts().map(|m| m.name.clone()).collect();
-    names.extend(["data_quality".to_owned(), "run_log".to_owned()]);
+    names.extend(reports::REPORTS.iter().map(|report| report.name.to_owned()));
     names.sort();
     names
 }

@@ -9,12 +9,38 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, Date32Type};
 
 use crate::error::Result;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{MartOrigin, Snapshot};
 
 /// A column of such a mart: name and doc.
 pub type ReportColumn = (&'static str, &'static str);
 
-pub const RUN_LOG: &[ReportColumn] = &[
+/// A mart that tells of the pipeline.
+pub struct Report {
+    pub name: &'static str,
+    pub description: &'static str,
+    pub grain: &'static [&'static str],
+    pub columns: &'static [ReportColumn],
+    pub origin: MartOrigin,
+}
+
+pub const REPORTS: [Report; 2] = [
+    Report {
+        name: "data_quality",
+        description: "One row per source or model partition and measure of this snapshot.",
+        grain: &["subject_kind", "subject", "partition", "measure"],
+        columns: DATA_QUALITY,
+        origin: MartOrigin::DataQuality,
+    },
+    Report {
+        name: "run_log",
+        description: "One row per run that committed a snapshot.",
+        grain: &["snapshot"],
+        columns: RUN_LOG,
+        origin: MartOrigin::RunLog,
+    },
+];
+
+const RUN_LOG: &[ReportColumn] = &[
     ("snapshot", "Number of the snapshot that the run committed."),
     ("run_id", "The run; sorts by time."),
     ("kind", "run or rollback."),
@@ -27,7 +53,7 @@ pub const RUN_LOG: &[ReportColumn] = &[
     ("rows_rejected", "Rows rejected among them."),
 ];
 
-pub const DATA_QUALITY: &[ReportColumn] = &[
+const DATA_QUALITY: &[ReportColumn] = &[
     ("subject_kind", "source or model."),
     ("subject", "The source's or model's name."),
     ("partition", "The model's partition; all for a source."),

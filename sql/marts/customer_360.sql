@@ -138,8 +138,7 @@ people as (
 
     select customer_id from state
     union
-    -- By its UTC day: the source has no business day for people.
-    select customer_id from profiles where created_at is null or cast(created_at as date) <= $as_of
+    select customer_id from profiles where created_on is null or created_on <= $as_of
 
 ),
 

@@ -5,6 +5,7 @@ grain = ["customer_id"]
 [columns]
 customer_id = { type = "text", doc = "The customer or lead.", checks = ["not_null"] }
 created_at = { type = "timestamp", doc = "Moment of the record's creation, UTC." }
+created_on = { type = "date", doc = "Business day of created_at." }
 name = { type = "text", doc = "Name; zero-width non-joiners are kept." }
 birth_date = { type = "date", doc = "Birth date." }
 region = { type = "text", doc = "Region." }
@@ -42,6 +43,7 @@ versions as (
 select
     customer_id,
     created_at,
+    day as created_on,
     nullif(trim(translate(name, 'يك', 'یک')), '') as name,
     birth_date,
     nullif(trim(translate(region, 'يك', 'یک')), '') as region,

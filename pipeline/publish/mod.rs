@@ -344,8 +344,7 @@ fn leading(schema: &Schema, grain: &str) -> usize {
 fn describe(model: &Model) -> MartRecord {
     let columns =
         model.columns.iter().map(|c| (c.name.clone(), c.data_type.to_string(), c.doc.clone(), c.unit.clone()));
-    let as_of = ("as_of".to_owned(), "Date32".to_owned(), AS_OF_DOC.to_owned(), None);
-    record(&model.description, &model.grain, columns.chain([as_of]))
+    record(&model.description, &model.grain, columns)
 }
 
 const AS_OF_DOC: &str = "The last business day that counts in this row.";
@@ -371,7 +370,8 @@ fn record(
         ],
         column_metadata: BTreeMap::new(),
     };
-    for (name, data_type, doc, unit) in columns {
+    let as_of = ("as_of".to_owned(), "Date32".to_owned(), AS_OF_DOC.to_owned(), None);
+    for (name, data_type, doc, unit) in columns.chain([as_of]) {
         let mut about = BTreeMap::from([("doc".to_owned(), doc)]);
         about.extend(unit.map(|unit| ("unit".to_owned(), unit)));
         mart.column_metadata.insert(name.clone(), about);
@@ -391,9 +391,6 @@ fn write_report(file: &mut MartFile, mart: &mut MartRecord, snapshot: &Snapshot,
         arrow::datatypes::Date32Type::from_naive_date(file.as_of);
         batch.num_rows()
     ]);
-    mart.column_metadata
-        .entry("as_of".to_owned())
-        .or_insert_with(|| BTreeMap::from([("doc".to_owned(), AS_OF_DOC.to_owned())]));
     let schema = splice::published_schema(&batch.schema(), mart);
     mart.schema = schema.fields().iter().map(|f| (f.name().clone(), f.data_type().to_string())).collect();
     let columns =

@@ -1,7 +1,10 @@
 //! Checking: the gate before publishing. Only a [`Checked`] can be committed, and only this module makes one.
 
+use std::collections::BTreeMap;
+
 use crate::build::Built;
 use crate::error::{Error, Result};
+use crate::extract::RULES;
 use crate::snapshot::{PartitionId, PartitionRecord, RowCounts};
 use crate::sources::{Source, Sources};
 
@@ -54,8 +57,7 @@ impl Conservation {
 
 /// The counts of a source's staging partitions.
 pub fn staging_counts<'a>(name: &str, built: &'a Built) -> Vec<RowCounts> {
-    let partitions: Option<&'a std::collections::BTreeMap<PartitionId, PartitionRecord>> =
-        built.partitions.get(&format!("stg_{name}"));
+    let partitions: Option<&'a BTreeMap<PartitionId, PartitionRecord>> = built.partitions.get(&format!("stg_{name}"));
     partitions.into_iter().flat_map(|p| p.values()).filter_map(|record| record.counts).collect()
 }
 
@@ -64,12 +66,7 @@ pub fn staging_counts<'a>(name: &str, built: &'a Built) -> Vec<RowCounts> {
 ///
 /// # Errors
 /// [`Error::Check`] with everything that failed. Nothing is published then: last night's marts stay.
-pub fn check(
-    built: Built,
-    sources: &Sources,
-    in_question: impl Fn(&str) -> bool,
-    max_rejected: impl Fn(&str) -> f64,
-) -> Result<Checked> {
+pub fn check(built: Built, sources: &Sources, in_question: impl Fn(&str) -> bool) -> Result<Checked> {
     let mut failures = violations(&built);
     for (name, source) in sources.0.iter().filter(|(name, s)| s.configured && in_question(name)) {
         let sum = Conservation::of(source, &staging_counts(name, &built));
@@ -79,42 +76,97 @@ pub fn check(
                 sum.read, sum.staged, sum.duplicate, sum.superseded, sum.rejected, sum.skipped
             ));
         }
-        failures.extend(too_many_rejected(name, sum, max_rejected(name)));
     }
     if failures.is_empty() {
         return Ok(Checked(built));
     }
-    failures.push("nothing was published; the marts of the run before stay".to_owned());
+    failures.push(UNPUBLISHED.to_owned());
     Err(Error::Check(failures.join("\n")))
 }
 
+/// Failed checks, each once with the partitions that it failed in.
 fn violations(built: &Built) -> Vec<String> {
-    let mut failures = Vec::new();
+    let mut failures: BTreeMap<(&str, &str), (Vec<String>, u64, &[String])> = BTreeMap::new();
     for (model, partitions) in &built.partitions {
         for (partition, record) in partitions {
             for violation in &record.violations {
-                failures.push(format!(
-                    "{model} ({partition}): check `{}` failed on {} rows\n  {}",
-                    violation.check,
-                    violation.rows,
-                    violation.samples.join("\n  ")
-                ));
+                let key = (model.as_str(), violation.check.as_str());
+                let slot = failures.entry(key).or_insert_with(|| (vec![], 0, &violation.samples));
+                slot.0.push(partition.to_string());
+                slot.1 += violation.rows;
             }
         }
     }
-    failures
+    let line = |((model, check), (partitions, rows, samples)): ((&str, &str), (Vec<String>, u64, &[String]))| {
+        format!(
+            "{model} ({}): check `{check}` failed on {rows} rows\n  {}",
+            partitions.join(", "),
+            samples.join("\n  ")
+        )
+    };
+    failures.into_iter().map(line).collect()
 }
 
-fn too_many_rejected(name: &str, sum: Conservation, limit: f64) -> Option<String> {
+/// Refuses sources whose rows or files are rejected beyond what their config allows, before anything is built.
+///
+/// # Errors
+/// [`Error::Check`], with the rules, what to do about them and where the rejected rows are kept.
+pub fn rejections(sources: &Sources, max_rejected: impl Fn(&str) -> f64) -> Result<()> {
+    let configured = sources.0.iter().filter(|(_, s)| s.configured);
+    let failures: Vec<String> =
+        configured.filter_map(|(name, source)| refused(name, source, max_rejected(name))).collect();
+    if failures.is_empty() { Ok(()) } else { Err(Error::Check(format!("{}\n{UNPUBLISHED}", failures.join("\n")))) }
+}
+
+const UNPUBLISHED: &str = "nothing was published; marts that were published before stay as they are";
+
+fn refused(name: &str, source: &Source, limit: f64) -> Option<String> {
+    let broken: Vec<&str> = broken_files(source);
+    if !broken.is_empty() && limit < 1.0 {
+        return Some(format!(
+            "source {name}: {} files cannot be decoded to their end, the first is {}\n  hint: deliver it again or take it out \
+             of the location; max_rejected = 1.0 accepts what could be read",
+            broken.len(),
+            broken[0]
+        ));
+    }
+    let sum = Conservation::of(source, &[]);
     let considered = sum.read - sum.skipped;
     let share = sum.rejected as f64 / considered.max(1) as f64;
     (share > limit).then(|| {
         format!(
-            "source {name}: {} of {considered} rows were rejected ({:.2} %), more than max_rejected allows ({:.2} %)\n  \
+            "source {name}: {} of {considered} rows were rejected ({:.2} %), more than max_rejected allows ({:.2} %)\n{}  \
              hint: mend the mapping, skip what is expected, or raise [sources.{name}] max_rejected",
             sum.rejected,
             100.0 * share,
-            100.0 * limit
+            100.0 * limit,
+            by_rule(source)
         )
     })
+}
+
+fn broken_files(source: &Source) -> Vec<&str> {
+    let objects = source.state.objects.iter();
+    let broken = objects.filter(|(_, object)| {
+        source.state.extracts.get(&object.extract).is_some_and(|e| e.rejected.contains_key("unreadable_file"))
+    });
+    broken.map(|(path, _)| path.as_str()).collect()
+}
+
+/// A line per rule: how often, what it means, what to do, and where to see such rows.
+fn by_rule(source: &Source) -> String {
+    let mut rules: BTreeMap<&str, (u64, Option<&str>)> = BTreeMap::new();
+    for extract in source.state.extracts.values() {
+        for (rule, rows) in &extract.rejected {
+            let slot = rules.entry(rule).or_default();
+            slot.0 += rows;
+            slot.1 = slot.1.or(extract.rejects.as_ref().map(|file| file.path.as_str()));
+        }
+    }
+    let about = |name: &str| RULES.iter().find(|rule| rule.name == name).map_or("", |rule| rule.remedy);
+    let line = |(rule, (rows, path)): (&&str, &(u64, Option<&str>))| {
+        let kept = path.map_or(String::new(), |path| format!(" (see {path} in the lake)"));
+        format!("  {rule}: {rows} rows. {}{kept}\n", about(rule))
+    };
+    rules.iter().map(line).collect()
 }

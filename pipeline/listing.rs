@@ -44,6 +44,11 @@ pub async fn list(project: &Project, prior: Option<&Snapshot>) -> Result<Listed>
             }
         };
         if objects.is_empty() && kept.is_empty() && known.is_none_or(BTreeMap::is_empty) {
+            let required = matches!(name, SourceName::Orders)
+                || (*name == SourceName::OrderItems && !project.sources.contains_key(&SourceName::Orders));
+            if required {
+                missing.push(format!("source {name}: no objects found under {}", locations(source)));
+            }
             tracing::warn!(source = %name, "no objects found under {}", locations(source));
         }
         listed.insert(*name, ListedSource { objects, kept });

@@ -20,6 +20,9 @@ use crate::snapshot::SourceState;
 use crate::sources::{Source, Sources};
 use crate::storage::Storage;
 
+/// A year after the calendar's first day: what compares with the year before finds it.
+const FIRST_HISTORY_DAY: NaiveDate = NaiveDate::from_ymd_opt(1991, 1, 1).unwrap();
+
 /// A source's stores and how its objects are decoded.
 pub struct OpenSource {
     pub config: config::Source,
@@ -61,6 +64,11 @@ impl Blueprint {
     /// Reads models, seeds and mappings. All complaints come in one error.
     pub fn draw(config: Config) -> Result<Self> {
         let mut complaints = config::Complaints::default();
+        if let Some(first) = config.project.history_starts_on.filter(|first| *first < FIRST_HISTORY_DAY) {
+            let complaint = config::Complaint::new(format!("history_starts_on = {first} is too early"));
+            complaints
+                .push(complaint.in_file(&config.file).hint(format!("the calendar's first is {FIRST_HISTORY_DAY}")));
+        }
         let mut decodings = BTreeMap::new();
         for (name, source) in &config.sources {
             match decoding(&config, source) {
@@ -220,6 +228,12 @@ fn decoding(config: &Config, source: &config::Source) -> Result<Decoding, config
         }
         complaints
     })?;
+    if source.format != Some(config::Format::Parquet)
+        && let Err(e) = mapping.type_as_text(&source.contract)
+    {
+        let complaint = config::Complaint::new(format!("sources.{}: {e}", source.name));
+        return Err(complaint.in_file(&config.file).into());
+    }
     Ok(Decoding {
         contract: source.contract.clone(),
         format: source.format.map(|format| decode_format(format, source)),

@@ -10,8 +10,9 @@ use chrono::{DateTime, NaiveDate, Utc};
 use futures::{StreamExt, TryStreamExt};
 
 use crate::build::{Builder, Built};
-use crate::check::{Checked, check};
+use crate::check::{Checked, check, rejections};
 use crate::contract::SourceName;
+use crate::decode::Format;
 use crate::error::{Error, Result};
 use crate::extract::extract;
 use crate::homes;
@@ -88,7 +89,11 @@ pub async fn run(project: &Project, request: &Request, around: &Surroundings<'_>
     }
     let listed = list(project, prior.as_ref()).await?;
     let extracted = extracted(project, &listed, prior.as_ref(), around).await?;
-    let ground = ground(project, request, &extracted.sources, started_at);
+    let max_rejected = |name: &str| {
+        project.sources.iter().find(|(n, _)| n.as_str() == name).map_or(0.0, |(_, source)| source.config.max_rejected)
+    };
+    rejections(&extracted.sources, max_rejected)?;
+    let ground = ground(project, request, &extracted.sources, started_at)?;
     warn_of_age(project, &ground);
     let resolver = Resolver { ground: &ground, prior: prior.as_ref(), lake: &project.lake, rebuild: request.rebuild };
     let wanted = wanted(project, request)?;
@@ -108,11 +113,8 @@ pub async fn run(project: &Project, request: &Request, around: &Surroundings<'_>
     };
     let built = builder.build(&planned).await?;
     let summary = summary(&built, &extracted);
-    let max_rejected = |name: &str| {
-        project.sources.iter().find(|(n, _)| n.as_str() == name).map_or(0.0, |(_, s)| s.config.max_rejected)
-    };
     let in_question = |name: &str| wanted.as_ref().is_none_or(|models| models.contains(&format!("stg_{name}")));
-    let checked = check(built, &extracted.sources, in_question, max_rejected)?;
+    let checked = check(built, &extracted.sources, in_question)?;
     if wanted.is_some() {
         return Ok(Outcome::Built(summary));
     }
@@ -126,7 +128,7 @@ pub async fn plan(project: &Project, request: &Request, around: &Surroundings<'_
     let prior = Snapshot::newest(&project.lake).await?;
     let listed = list(project, prior.as_ref()).await?;
     let extracted = extracted(project, &listed, prior.as_ref(), around).await?;
-    let ground = ground(project, request, &extracted.sources, (around.now)());
+    let ground = ground(project, request, &extracted.sources, (around.now)())?;
     let resolver = Resolver { ground: &ground, prior: prior.as_ref(), lake: &project.lake, rebuild: request.rebuild };
     resolver.plan(wanted(project, request)?.as_ref()).await
 }
@@ -135,15 +137,20 @@ pub(crate) fn workshop(project: &Project) -> Workshop<'_> {
     Workshop { lake: &project.lake, marts: &project.marts, scratch: project.engine.scratch() }
 }
 
-fn ground<'a>(project: &'a Project, request: &Request, sources: &'a Sources, now: DateTime<Utc>) -> Ground<'a> {
-    Ground {
+fn ground<'a>(project: &'a Project, request: &Request, sources: &'a Sources, now: DateTime<Utc>) -> Result<Ground<'a>> {
+    let yesterday = project.zone.yesterday(now);
+    let as_of = request.as_of.unwrap_or(yesterday);
+    if yesterday.succ_opt().is_some_and(|today| as_of > today) {
+        return Err(Error::config(format!("--as-of {as_of} lies in the future; the last whole day is {yesterday}")));
+    }
+    Ok(Ground {
         catalog: &project.catalog,
         calendar: project.calendar,
-        as_of: request.as_of.unwrap_or_else(|| project.zone.yesterday(now)),
+        as_of,
         settings: &project.settings,
         sources,
         calendar_fingerprint: project.calendar_fingerprint.clone(),
-    }
+    })
 }
 
 /// Nothing to build, the same date, the same objects: the newest snapshot says it all already.
@@ -221,11 +228,33 @@ async fn extracted(
         objects_read += found.len() as u64;
         rows_read += found.values().map(|e| e.read).sum::<u64>();
         rows_rejected += found.values().flat_map(|e| e.rejected.values()).sum::<u64>();
-        states.insert(*name, state(source, &listed.0[name], before, &found)?);
+        let state = state(source, &listed.0[name], before, &found)?;
+        named_columns_exist(source, &state)?;
+        states.insert(*name, state);
     }
     let mut sources = project.sources_with(states);
     settle_homes(project, &mut sources, prior).await?;
     Ok(Extracted { sources, objects_read, rows_read, rows_rejected })
+}
+
+/// A raw column that the config names and no object has is a typo, or a column that is gone for good.
+///
+/// NDJSON leaves out what has no value, so there it is only worth a warning.
+fn named_columns_exist(source: &OpenSource, state: &SourceState) -> Result<()> {
+    let with_rows = || state.extracts.values().filter(|extract| extract.extracted_rows() > 0);
+    let Some(first) = with_rows().next() else { return Ok(()) };
+    for column in first.absent.iter().filter(|column| with_rows().all(|e| e.absent.contains(*column))) {
+        let name = source.config.name;
+        let sparse = state.objects.keys().any(|path| matches!(source.decoding.format_of(path), Ok(Format::Ndjson)));
+        if !sparse {
+            return Err(Error::config(format!(
+                "source {name}: the config names the raw column \"{column}\", which no object has\n  hint: correct it under \
+                 [sources.{name}.columns] or [sources.{name}.skip]"
+            )));
+        }
+        tracing::warn!(source = %name, "the config names \"{column}\", which no object has");
+    }
+    Ok(())
 }
 
 /// Objects that the last snapshot doesn't know in this version, decoded like this.

@@ -79,6 +79,8 @@ pub struct ExtractRecord {
     /// Sorted distinct hashes of the home keys of those rows.
     pub keys: BTreeMap<PartitionId, LakeFile>,
     pub rejects: Option<LakeFile>,
+    /// Raw columns that the mapping names and the content doesn't have; none for content without rows.
+    pub absent: BTreeSet<String>,
     /// The latest moment among the rows, where the source has such.
     pub newest_at: Option<DateTime<Utc>>,
     /// Values that were set to NULL or look odd, by what is odd about them.

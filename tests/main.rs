@@ -1,6 +1,7 @@
 //! The integration tests: one executable, since each one that links DataFusion costs a minute.
 
 mod cli;
+mod examples;
 mod laws;
 mod made_up;
 mod marts;

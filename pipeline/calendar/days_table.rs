@@ -232,7 +232,7 @@ static COLUMNS: &[Column<DayRow>] = &[
     ),
 ];
 
-pub const CALENDAR_DESCRIPTION: &str = "One row per day from 1999-01-01 to 2101-03-31: its names in the Gregorian and the \
+pub const CALENDAR_DESCRIPTION: &str = "One row per day from 1990-01-01 to 2101-03-31: its names in the Gregorian and the \
     Jalali calendar, its periods in the project's, and its occasions. Lunar occasions are those listed in the seed \
     lunar_occasions; the dates that ship are computed, and Iran's moon is sighted: they may be a day off.";
 

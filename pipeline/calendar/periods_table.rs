@@ -36,7 +36,7 @@ static COLUMNS: &[Column<PeriodRow>] = &[
     ),
 ];
 
-pub const CALENDAR_PERIODS_DESCRIPTION: &str = "One row per day and grain from 1999-01-01 to 2101-03-31: the week, \
+pub const CALENDAR_PERIODS_DESCRIPTION: &str = "One row per day and grain from 1990-01-01 to 2101-03-31: the week, \
     month, quarter and year of the project's calendar that holds the day.";
 
 /// The columns of `calendar_periods`, in order.

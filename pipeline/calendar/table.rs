@@ -8,7 +8,7 @@ use chrono::NaiveDate;
 
 /// The first and last day of both tables. Fixed, so that the tables never change by themselves: what reads
 /// them would be rebuilt. They cover `history_starts_on` at its earliest and leave room for a year before.
-pub const CALENDAR_FIRST_DAY: NaiveDate = NaiveDate::from_ymd_opt(1999, 1, 1).unwrap();
+pub const CALENDAR_FIRST_DAY: NaiveDate = NaiveDate::from_ymd_opt(1990, 1, 1).unwrap();
 pub const CALENDAR_LAST_DAY: NaiveDate = NaiveDate::from_ymd_opt(2101, 3, 31).unwrap();
 
 /// Part of the tables' keys: raise it when the same calendar and occasions would give other rows.

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use arrow::util::pretty::pretty_format_batches;
 use chrono::Utc;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::text::{grouped, table};
 use super::{GcArgs, GenerateArgs, GenerateFormat, PlanArgs, RunsArgs, ShowArgs, WorkArgs};
@@ -22,7 +23,7 @@ use crate::publish::published_names;
 use crate::report::Terminal;
 use crate::rollback as rolling;
 use crate::run::{self, Outcome, Request, Summary, Surroundings};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{MartRecord, Snapshot};
 use crate::storage::Storage;
 use crate::validate;
 
@@ -189,6 +190,9 @@ pub(super) async fn show(config: &Path, args: &ShowArgs) -> Result<()> {
     let snapshot = Snapshot::newest(&project.lake)
         .await?
         .ok_or_else(|| Error::config("nothing has been published yet: `bazgasht run` does"))?;
+    if let Some(report) = snapshot.marts.get(&args.model).filter(|_| project.catalog.get(&args.model).is_none()) {
+        return show_report(&project, &args.model, report, args.limit).await;
+    }
     let model = project.catalog.get(&args.model).ok_or_else(|| {
         let names = published_names(&project.catalog);
         let nearest = crate::config::nearest(&args.model, names.iter().map(String::as_str));
@@ -220,6 +224,22 @@ pub(super) async fn show(config: &Path, args: &ShowArgs) -> Result<()> {
     }
     say!("{columns}\n");
     say!("{}", pretty_format_batches(&batches)?);
+    Ok(())
+}
+
+/// The marts that no model makes are read where they are published.
+async fn show_report(project: &Project, name: &str, report: &MartRecord, limit: usize) -> Result<()> {
+    let mut columns = table(&["column", "what it is"]);
+    for (column, _) in &report.schema {
+        let doc = report.column_metadata.get(column).and_then(|about| about.get("doc"));
+        columns.add_row([column.as_str(), doc.map_or("", String::as_str)]);
+    }
+    say!("{name}\n\n{columns}\n");
+    for file in &report.files {
+        let bytes = project.marts.require(&file.path).await?;
+        let rows = ParquetRecordBatchReaderBuilder::try_new(bytes)?.with_limit(limit).build()?;
+        say!("{}", pretty_format_batches(&rows.collect::<Result<Vec<_>, _>>()?)?);
+    }
     Ok(())
 }
 
@@ -312,7 +332,7 @@ async fn demo_summary(config: &Path, dir: &Path) -> Result<()> {
         Task { label: "demo".to_owned(), sql: sql.to_owned(), parameters: BTreeMap::new(), tables: tables.collect() }
     };
     let retention = query(
-        "select period_label as month, customers_start, customers_end, customers_new, round(retention_rate, 3) as retention_rate, \
+        "select period_label as month, is_complete, customers_start, customers_end, customers_new, round(retention_rate, 3) as retention_rate, \
          round(churn_rate, 3) as churn_rate, orders, round(revenue / 1000000, 1) as revenue_millions from retention_by_period \
          where grain = 'month' and basis = 'order' and base = 'period' order by period_start desc limit 6",
         &["retention_by_period"],

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, Date32Array, Int64Array, TimestampMicrosecondArray};
-use arrow::compute::cast;
+use arrow::compute::{CastOptions, cast, cast_with_options};
 use arrow::datatypes::{DataType, Int64Type, TimeUnit};
 use datafusion::error::Result;
-use datafusion::logical_expr::{ColumnarValue, ScalarUDF, Volatility, create_udf};
+use datafusion::logical_expr::{ColumnarValue, ScalarUDF, Signature, SimpleScalarUDF, Volatility, create_udf};
 use datafusion::prelude::SessionContext;
 
 use crate::calendar::parse_jalali_date;
@@ -23,7 +23,8 @@ fn all() -> Vec<ScalarUDF> {
     let utc = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
     let epoch = |name, micros: i64| {
         let convert = move |args: &[ColumnarValue]| unary(args, |array| epoch(array, micros));
-        create_udf(name, vec![DataType::Int64], utc.clone(), Volatility::Immutable, Arc::new(convert))
+        let signature = Signature::any(1, Volatility::Immutable);
+        ScalarUDF::from(SimpleScalarUDF::new_with_signature(name, signature, utc.clone(), Arc::new(convert)))
     };
     let jalali = |args: &[ColumnarValue]| unary(args, jalali_dates);
     vec![
@@ -45,9 +46,10 @@ fn unary(args: &[ColumnarValue], convert: impl Fn(&ArrayRef) -> Result<ArrayRef>
     }
 }
 
-/// Ticks since 1970 in UTC; what doesn't fit becomes NULL.
+/// Ticks since 1970, a number or text, in UTC. Text that is no whole number is an error; what doesn't fit is NULL.
 fn epoch(array: &ArrayRef, micros_per_tick: i64) -> Result<ArrayRef> {
-    let ticks: Int64Array = cast(array, &DataType::Int64)?.as_primitive::<Int64Type>().clone();
+    let strict = CastOptions { safe: false, ..CastOptions::default() };
+    let ticks: Int64Array = cast_with_options(array, &DataType::Int64, &strict)?.as_primitive::<Int64Type>().clone();
     let micros: TimestampMicrosecondArray =
         ticks.iter().map(|tick| tick.and_then(|t| t.checked_mul(micros_per_tick))).collect();
     Ok(Arc::new(micros.with_timezone("UTC")))

@@ -20,7 +20,7 @@ use datafusion::catalog::MemorySchemaProvider;
 use datafusion::common::ScalarValue;
 use datafusion::error::DataFusionError;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
-use datafusion::execution::memory_pool::FairSpillPool;
+use datafusion::execution::memory_pool::GreedyMemoryPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::prelude::{DataFrame, JoinType, SessionConfig, SessionContext};
 use futures::StreamExt;
@@ -96,7 +96,8 @@ impl Engine {
     pub fn new(lake: &Storage, memory_limit_bytes: usize, threads: usize, scratch: PathBuf) -> Result<Self> {
         let disk = DiskManagerBuilder::default().with_mode(DiskManagerMode::Directories(vec![scratch.clone()]));
         let runtime = RuntimeEnvBuilder::new()
-            .with_memory_pool(Arc::new(FairSpillPool::new(memory_limit_bytes)))
+            // One task runs at a time, so the fair pool's equal shares would only make its sorts spill early.
+            .with_memory_pool(Arc::new(GreedyMemoryPool::new(memory_limit_bytes)))
             .with_disk_manager_builder(disk)
             .build_arc()?;
         let url = Url::parse(LAKE_URL).map_err(Error::bug)?;

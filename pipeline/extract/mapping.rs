@@ -27,7 +27,7 @@ pub struct Mapping {
     /// Rule → condition, in the config's order.
     skip: Vec<(String, String)>,
     raw_columns: BTreeSet<String>,
-    contract_columns: Vec<&'static str>,
+    named: BTreeSet<String>,
 }
 
 /// The raw columns of a batch.
@@ -48,8 +48,6 @@ pub struct Bound {
     schema: SchemaRef,
     pub columns: Vec<Arc<dyn PhysicalExpr>>,
     pub skip: Vec<(String, Arc<dyn PhysicalExpr>)>,
-    /// Raw columns that the mapping names and the file lacks.
-    pub absent: Vec<String>,
 }
 
 impl Bound {
@@ -87,10 +85,10 @@ impl Mapping {
             return Err(faults);
         }
         let columns: BTreeMap<String, String> = columns.into_iter().collect();
-        let contract_columns: Vec<&'static str> = contract.names().collect();
-        let unmapped = contract_columns.iter().filter(|name| !columns.contains_key(**name));
-        raw_columns.extend(unmapped.map(|name| (*name).to_owned()));
-        Ok(Self { context, columns, skip, raw_columns, contract_columns })
+        let unmapped = contract.names().filter(|name| !columns.contains_key(*name));
+        let named = raw_columns.clone();
+        raw_columns.extend(unmapped.map(str::to_owned));
+        Ok(Self { context, columns, skip, raw_columns, named })
     }
 
     /// The raw columns that a decoder is asked for.
@@ -100,6 +98,22 @@ impl Mapping {
 
     pub fn fingerprint(&self) -> String {
         format!("{:?} {:?}", self.columns, self.skip)
+    }
+
+    /// The raw columns that the config's expressions name, but for paths into nested JSON.
+    pub fn named(&self) -> impl Iterator<Item = &String> {
+        let own = |name: &&String| *name == LINE_COLUMN || name.contains('.');
+        self.named.iter().filter(move |name| !own(name))
+    }
+
+    /// Types every expression as CSV and NDJSON have it: over text.
+    ///
+    /// # Errors
+    /// The first expression that doesn't type.
+    pub fn type_as_text(&self, contract: &Contract) -> Result<()> {
+        let fields: Vec<Field> = self.raw_columns.iter().map(|name| Field::new(name, DataType::Utf8, true)).collect();
+        let shape = RawShape { schema: Arc::new(Schema::new(fields)), names_are_certain: false };
+        self.bind(contract, &shape, &[]).map(|_| ())
     }
 
     /// Binds the expressions to a file's columns.
@@ -134,8 +148,7 @@ impl Mapping {
             Ok((rule.clone(), self.context.create_physical_expr(expr, &df_schema)?))
         });
         let skip = skip.collect::<Result<Vec<_>>>()?;
-        let mapped_absent = absent.into_iter().filter(|name| !self.contract_columns.contains(&name.as_str()));
-        Ok(Bound { schema: shape.schema.clone(), columns, skip, absent: mapped_absent.collect() })
+        Ok(Bound { schema: shape.schema.clone(), columns, skip })
     }
 
     fn expression(&self, column: &str, schema: &DFSchema) -> Result<Expr> {

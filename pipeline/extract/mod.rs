@@ -69,7 +69,11 @@ impl Decoding {
     /// The format of an object, from the config or its name.
     pub fn format_of(&self, path: &str) -> Result<Format> {
         self.format.clone().or_else(|| format_of_name(path, &self.csv)).ok_or_else(|| {
-            Error::config(format!("{path}: the name doesn't tell the format; set `format` for this source"))
+            let source = self.contract.source;
+            Error::config(format!(
+                "source {source}: {path}: the name doesn't tell the format\n  hint: set `format` under [sources.{source}], or narrow \
+                 `location` with a glob"
+            ))
         })
     }
 
@@ -197,6 +201,7 @@ fn decode_rows(decoder: &mut dyn Decoder, decoding: &Decoding, format: &Format, 
             rules::process(&batch, bound, decoding, output)?;
         }
     }
+    output.note_absent(decoding.mapping.named(), decoder.columns_found());
     Ok(())
 }
 

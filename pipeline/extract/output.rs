@@ -47,6 +47,7 @@ pub(super) struct Output {
     known_days: BTreeMap<i32, Month>,
     rejects: Vec<(i64, &'static str, String)>,
     rejects_out: Option<(PathBuf, ParquetOut)>,
+    absent: std::collections::BTreeSet<String>,
     time_column: Option<usize>,
     newest_micros: Option<i64>,
     read: u64,
@@ -75,6 +76,7 @@ impl Output {
             day_column: schema.index_of("day").ok().filter(|_| contract.time.is_some()),
             time_column: contract.time.and_then(|time| schema.index_of(time).ok()),
             newest_micros: None,
+            absent: std::collections::BTreeSet::new(),
             schema,
             converter: None,
             months: BTreeMap::new(),
@@ -94,6 +96,13 @@ impl Output {
 
     pub fn skip(&mut self, rule: &str, rows: u64) {
         *self.skipped.entry(rule.to_owned()).or_default() += rows;
+    }
+
+    /// Notes which of the named raw columns the content doesn't have.
+    pub fn note_absent<'a>(&mut self, named: impl Iterator<Item = &'a String>, found: &[String]) {
+        if self.read > 0 && !found.is_empty() {
+            self.absent = named.filter(|name| !found.contains(name)).cloned().collect();
+        }
     }
 
     pub fn warn(&mut self, what: &str, rows: u64) {
@@ -227,6 +236,7 @@ impl Output {
             rows,
             keys,
             rejects,
+            absent: self.absent,
             newest_at: self.newest_micros.and_then(chrono::DateTime::from_timestamp_micros),
             warnings: self.warnings,
         })

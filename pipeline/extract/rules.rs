@@ -97,9 +97,6 @@ pub(super) fn count(raw: &RawBatch, output: &mut Output) -> Result<()> {
 pub(super) fn process(raw: &RawBatch, bound: &Bound, decoding: &Decoding, output: &mut Output) -> Result<()> {
     let rows = raw.columns.num_rows();
     let mut verdicts = Verdicts(vec![None; rows]);
-    for name in &bound.absent {
-        output.warn(&format!("the raw column \"{name}\" is absent"), rows as u64);
-    }
     let skipped = skip(raw, bound, &mut verdicts, output)?;
     let kept: Vec<u32> = (0..rows as u32).filter(|&row| !skipped[row as usize]).collect();
     let batch = if kept.len() == rows {

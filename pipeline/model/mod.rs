@@ -136,7 +136,7 @@ impl Model {
         let body = match &self.body {
             Body::Sql(text) | Body::Seed(text) => text.trim(),
             // Their calendar and occasions are hashed by whoever knows them.
-            Body::Calendar | Body::CalendarPeriods => "built in",
+            Body::Calendar | Body::CalendarPeriods => crate::calendar::TABLES_VERSION,
         };
         format!("{}\n{}\n{body}", self.grain.join(","), columns.join(","))
     }

@@ -22,21 +22,30 @@ with repeated as (
 
 ),
 
--- Few keys come twice, and ranking costs far more than telling those apart.
+-- The few keys that come twice are held in memory and the rows stream past them: hence the side of the join.
+flagged as (
+
+    select people.*, repeated.customer_id is not null as is_repeated
+    from repeated
+    right join source.customers as people on people.customer_id = repeated.customer_id
+
+),
+
+-- Ranking costs far more than telling those keys apart.
 versions as (
 
-    select people.*, 1 as version
-    from source.customers as people
-    where not exists (select 1 from repeated where repeated.customer_id = people.customer_id)
+    select *, 1 as version
+    from flagged
+    where not is_repeated
     union all
     select
-        people.*,
+        *,
         row_number() over (
-            partition by people.customer_id
+            partition by customer_id
             order by updated_at desc nulls last, delivery desc, line desc, content_hash desc
         ) as version
-    from source.customers as people
-    where exists (select 1 from repeated where repeated.customer_id = people.customer_id)
+    from flagged
+    where is_repeated
 
 )
 

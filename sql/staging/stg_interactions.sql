@@ -29,21 +29,30 @@ with repeated as (
 
 ),
 
--- Few keys come twice, and ranking costs far more than telling those apart.
+-- The few keys that come twice are held in memory and the rows stream past them: hence the side of the join.
+flagged as (
+
+    select events.*, repeated.event_id is not null as is_repeated
+    from repeated
+    right join source.interactions as events on events.event_id = repeated.event_id
+
+),
+
+-- Ranking costs far more than telling those keys apart.
 versions as (
 
-    select events.*, 1 as version
-    from source.interactions as events
-    where not exists (select 1 from repeated where repeated.event_id = events.event_id)
+    select *, 1 as version
+    from flagged
+    where not is_repeated
     union all
     select
-        events.*,
+        *,
         row_number() over (
-            partition by events.event_id
+            partition by event_id
             order by delivery desc, line desc, content_hash desc
         ) as version
-    from source.interactions as events
-    where exists (select 1 from repeated where repeated.event_id = events.event_id)
+    from flagged
+    where is_repeated
 
 ),
 

@@ -32,21 +32,30 @@ with repeated as (
 
 ),
 
--- Few keys come twice, and ranking costs far more than telling those apart.
+-- The few keys that come twice are held in memory and the rows stream past them: hence the side of the join.
+flagged as (
+
+    select orders.*, repeated.order_id is not null as is_repeated
+    from repeated
+    right join source.orders as orders on orders.order_id = repeated.order_id
+
+),
+
+-- Ranking costs far more than telling those keys apart.
 versions as (
 
-    select orders.*, 1 as version
-    from source.orders as orders
-    where not exists (select 1 from repeated where repeated.order_id = orders.order_id)
+    select *, 1 as version
+    from flagged
+    where not is_repeated
     union all
     select
-        orders.*,
+        *,
         row_number() over (
-            partition by orders.order_id
+            partition by order_id
             order by updated_at desc nulls last, delivery desc, line desc, content_hash desc
         ) as version
-    from source.orders as orders
-    where exists (select 1 from repeated where repeated.order_id = orders.order_id)
+    from flagged
+    where is_repeated
 
 ),
 

@@ -138,6 +138,8 @@ fn a_record_that_a_power_cut_left_empty_is_no_obstacle() {
 #[test]
 fn an_empty_project_publishes_empty_marts() {
     let shop = shop_with("");
+    assert_eq!(shop.run("2024-03-15").err().map(|e| e.exit_code()), Some(3), "an empty listing is no empty shop");
+    shop.write("raw/a.ndjson", "\n");
     shop.publish("2024-03-15");
     assert_eq!(shop.mart("customers").len(), 0);
 }

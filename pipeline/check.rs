@@ -84,27 +84,32 @@ pub fn check(built: Built, sources: &Sources, in_question: impl Fn(&str) -> bool
     Err(Error::Check(failures.join("\n")))
 }
 
-/// Failed checks, each once with the partitions that it failed in.
+/// A failed check over all the partitions that it failed in.
+#[derive(Default)]
+struct Failed<'a> {
+    partitions: Vec<String>,
+    rows: u64,
+    samples: &'a [String],
+}
+
 fn violations(built: &Built) -> Vec<String> {
-    let mut failures: BTreeMap<(&str, &str), (Vec<String>, u64, &[String])> = BTreeMap::new();
+    let mut failures: BTreeMap<(&str, &str), Failed<'_>> = BTreeMap::new();
     for (model, partitions) in &built.partitions {
         for (partition, record) in partitions {
             for violation in &record.violations {
-                let key = (model.as_str(), violation.check.as_str());
-                let slot = failures.entry(key).or_insert_with(|| (vec![], 0, &violation.samples));
-                slot.0.push(partition.to_string());
-                slot.1 += violation.rows;
+                let failed = failures.entry((model, &violation.check)).or_default();
+                failed.partitions.push(partition.to_string());
+                failed.rows += violation.rows;
+                failed.samples = &violation.samples;
             }
         }
     }
-    let line = |((model, check), (partitions, rows, samples)): ((&str, &str), (Vec<String>, u64, &[String]))| {
-        format!(
-            "{model} ({}): check `{check}` failed on {rows} rows\n  {}",
-            partitions.join(", "),
-            samples.join("\n  ")
-        )
-    };
-    failures.into_iter().map(line).collect()
+    let mut lines = Vec::new();
+    for ((model, check), failed) in failures {
+        let (partitions, samples) = (failed.partitions.join(", "), failed.samples.join("\n  "));
+        lines.push(format!("{model} ({partitions}): check `{check}` failed on {} rows\n  {samples}", failed.rows));
+    }
+    lines
 }
 
 /// Refuses sources whose rows or files are rejected beyond what their config allows, before anything is built.

@@ -217,6 +217,9 @@ fn session_config(threads: usize, hash_joins: bool) -> SessionConfig {
     // Ungrouped MIN and MAX come out wrong with it now and then (apache/datafusion #24816).
     options.optimizer.enable_aggregate_dynamic_filter_pushdown = false;
     options.optimizer.prefer_hash_join = hash_joins;
+    // Batches of string views each account for all the buffers that they share: joins ran out of a memory limit
+    // that held their rows several times over.
+    options.sql_parser.map_string_types_to_utf8view = false;
     config
 }
 

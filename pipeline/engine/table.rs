@@ -30,7 +30,7 @@ impl LakeTable {
     pub fn new(schema: SchemaRef, files: Vec<ScanFile>, with_delivery: bool) -> Result<Self> {
         let virtual_columns = if with_delivery { vec![Arc::new(delivery_field())] } else { vec![] };
         Ok(Self {
-            schema: TableSchema::builder(viewed(&schema)).with_table_partition_cols(virtual_columns).build(),
+            schema: TableSchema::builder(schema).with_table_partition_cols(virtual_columns).build(),
             files,
         })
     }
@@ -48,15 +48,6 @@ pub(super) fn with_delivery(schema: &SchemaRef) -> SchemaRef {
 
 pub(super) fn key_schema() -> SchemaRef {
     Arc::new(Schema::new(vec![Field::new("key", DataType::Utf8, true)]))
-}
-
-/// Text as views: comparing and grouping them is what the models do most.
-fn viewed(schema: &SchemaRef) -> SchemaRef {
-    let fields = schema.fields().iter().map(|field| match field.data_type() {
-        DataType::Utf8 => Arc::new(field.as_ref().clone().with_data_type(DataType::Utf8View)),
-        _ => Arc::clone(field),
-    });
-    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
 fn partitioned(file: &ScanFile) -> PartitionedFile {

@@ -29,10 +29,7 @@ impl LakeTable {
     /// `with_delivery`: each file's rows get the rank of the delivery that brought it.
     pub fn new(schema: SchemaRef, files: Vec<ScanFile>, with_delivery: bool) -> Result<Self> {
         let virtual_columns = if with_delivery { vec![Arc::new(delivery_field())] } else { vec![] };
-        Ok(Self {
-            schema: TableSchema::builder(schema).with_table_partition_cols(virtual_columns).build(),
-            files,
-        })
+        Ok(Self { schema: TableSchema::builder(schema).with_table_partition_cols(virtual_columns).build(), files })
     }
 }
 

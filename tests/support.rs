@@ -20,7 +20,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 /// The instant that every test's clock shows.
 pub fn now() -> DateTime<Utc> {
-    DateTime::from_timestamp(1_750_000_000, 0).expect("a time")
+    DateTime::from_timestamp(1_800_000_000, 0).expect("a time")
 }
 
 pub fn day(text: &str) -> NaiveDate {

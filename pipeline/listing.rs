@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use object_store::ObjectMeta;
 
-use crate::config::{Delivery, Mode, OnRemoved};
+use crate::config::{Mode, OnRemoved};
 use crate::contract::SourceName;
 use crate::error::{Error, Result};
 use crate::project::{OpenSource, Project};
@@ -88,25 +88,18 @@ async fn objects(source: &OpenSource) -> Result<BTreeMap<String, (usize, ObjectM
 fn keep_newest(source: &OpenSource, objects: &mut BTreeMap<String, (usize, ObjectMeta)>) {
     let mut newest: BTreeMap<usize, String> = BTreeMap::new();
     for (path, (location, _)) in objects.iter() {
-        let delivery = delivery(source, path).to_owned();
+        let delivery = source.delivery(path).to_owned();
         let slot = newest.entry(*location).or_default();
         *slot = delivery.max(std::mem::take(slot));
     }
-    objects.retain(|path, (location, _)| newest.get(location).is_some_and(|newest| newest == delivery(source, path)));
+    objects.retain(|path, (location, _)| newest.get(location).is_some_and(|newest| newest == source.delivery(path)));
 }
 
 /// Whether a newer full dump stands in the place of a known object.
 fn is_replaced(source: &OpenSource, objects: &BTreeMap<String, (usize, ObjectMeta)>, path: &str) -> bool {
     let location = |path: &str| path.split('/').next().map(str::to_owned);
-    let newer = |other: &String| location(other) == location(path) && delivery(source, other) > delivery(source, path);
+    let newer = |other: &String| location(other) == location(path) && source.delivery(other) > source.delivery(path);
     source.config.mode == Mode::Snapshot && objects.keys().any(newer)
-}
-
-fn delivery<'a>(source: &OpenSource, path: &'a str) -> &'a str {
-    match source.config.delivery {
-        Delivery::Folder => path.rsplit_once('/').map_or("", |(folder, _)| folder),
-        Delivery::Object => path,
-    }
 }
 
 /// The version of a listed object: its ETag, or the time that the store gives for it.

@@ -1,7 +1,6 @@
 //! A project opened: its config made into stores, an engine, models and decoders.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chrono::NaiveDate;
@@ -17,7 +16,7 @@ use crate::extract::{Decoding, Mapping};
 use crate::lake::Digest;
 use crate::model::{Body, Catalog, Origin};
 use crate::snapshot::SourceState;
-use crate::sources::{Source, Sources};
+use crate::sources::{Source, Sources, delivery};
 use crate::storage::Storage;
 
 /// A year after the calendar's first day: what compares with the year before finds it.
@@ -29,6 +28,18 @@ pub struct OpenSource {
     /// One per location of the config.
     pub stores: Vec<Storage>,
     pub decoding: Arc<Decoding>,
+}
+
+impl OpenSource {
+    /// One delivery is a folder of objects, not one object.
+    pub fn by_folder(&self) -> bool {
+        self.config.delivery == config::Delivery::Folder
+    }
+
+    /// The delivery that an object belongs to.
+    pub fn delivery<'a>(&self, path: &'a str) -> &'a str {
+        delivery(path, self.by_folder())
+    }
 }
 
 /// Everything that a run works with.
@@ -141,10 +152,6 @@ impl Blueprint {
 }
 
 impl Project {
-    pub fn scratch(&self) -> PathBuf {
-        self.engine.scratch().to_owned()
-    }
-
     /// All sources with the given states; those without a state are empty tables.
     pub fn sources_with(&self, states: BTreeMap<SourceName, SourceState>) -> Sources {
         let mut states = states;
@@ -283,9 +290,4 @@ fn open_store(root: &StoreRoot, options: &config::StoreOptions, create: bool) ->
             Storage::open_url(&url, &root.to_string(), &options.expose())
         }
     }
-}
-
-/// Names of the sources that are configured.
-pub fn configured(config: &Config) -> BTreeSet<String> {
-    config.sources.keys().map(ToString::to_string).collect()
 }

@@ -317,8 +317,7 @@ fn state(
     before: Option<&SourceState>,
     found: &BTreeMap<String, ExtractRecord>,
 ) -> Result<SourceState> {
-    let by_folder = source.config.delivery == crate::config::Delivery::Folder;
-    let mut state = SourceState { by_folder, ..SourceState::default() };
+    let mut state = SourceState { by_folder: source.by_folder(), ..SourceState::default() };
     for (path, (_, meta)) in &listed.objects {
         let record = match found.get(path) {
             Some(extract) => {

@@ -33,6 +33,11 @@ pub struct Delivered<'a> {
     pub file: &'a LakeFile,
 }
 
+/// The delivery that an object belongs to: itself, or its folder.
+pub fn delivery(path: &str, by_folder: bool) -> &str {
+    if by_folder { path.rsplit_once('/').map_or("", |(folder, _)| folder) } else { path }
+}
+
 impl Source {
     /// The column whose hash decides a row's home month.
     pub fn home_key(&self) -> &'static str {
@@ -50,7 +55,7 @@ impl Source {
 
     /// The delivery that an object belongs to.
     pub fn delivery<'a>(&self, path: &'a str) -> &'a str {
-        if self.by_folder { path.rsplit_once('/').map_or("", |(folder, _)| folder) } else { path }
+        delivery(path, self.by_folder)
     }
 
     /// An object's file in a partition.
@@ -161,10 +166,6 @@ impl Source {
 impl Sources {
     pub fn get(&self, name: &str) -> Option<&Source> {
         self.0.get(name)
-    }
-
-    pub fn configured(&self) -> BTreeSet<String> {
-        self.0.iter().filter(|(_, s)| s.configured).map(|(name, _)| name.clone()).collect()
     }
 
     /// Every month in which some source has rows.

@@ -13,7 +13,6 @@ mod rejects;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use bazgasht::error::Error;
 use bazgasht::plan::Action;
 use bazgasht::run::Outcome;
 use bazgasht::snapshot::Snapshot;
@@ -277,8 +276,4 @@ fn essence(snapshot: &Snapshot) -> (String, String) {
                 .expect("JSON"),
         ),
     )
-}
-
-fn exit_code(error: &Error) -> i32 {
-    error.exit_code()
 }

@@ -141,10 +141,6 @@ impl Model {
         format!("{}\n{}\n{body}", self.grain.join(","), columns.join(","))
     }
 
-    pub fn is_fold(&self) -> bool {
-        self.reads.iter().any(|r| r.form == Form::Fold)
-    }
-
     pub fn is_published(&self) -> bool {
         self.layer == Layer::Mart
     }

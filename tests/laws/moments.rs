@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bazgasht::publish::Current;
 use bazgasht::run::Outcome;
 
-use super::{exit_code, order, published, shop, three_months};
+use super::{order, published, shop, three_months};
 use crate::support::{Shop, run_project, tree};
 
 /// Reads everything that `current.json` names, as a dashboard would.
@@ -64,7 +64,7 @@ fn of_two_runs_one_wins_and_nothing_is_lost() {
         match outcome {
             Ok(Outcome::Published(..) | Outcome::NothingToDo(_)) => {}
             Ok(Outcome::Built(_)) => panic!("nothing was selected"),
-            Err(e) => assert_eq!(exit_code(e), 4, "{e}"),
+            Err(e) => assert_eq!(e.exit_code(), 4, "{e}"),
         }
     }
     let clean = three_months();
@@ -79,7 +79,7 @@ fn an_interrupted_run_publishes_nothing_and_the_next_goes_on() {
     let interrupt = bazgasht::interrupt::Interrupt::default();
     interrupt.raise(15);
     let error = crate::support::run_interruptibly(&shop.open(), "2024-01-15", &interrupt).err().expect("interrupted");
-    assert_eq!(exit_code(&error), 143);
+    assert_eq!(error.exit_code(), 143);
     assert!(tree(&shop.path("marts")).is_empty());
     shop.publish("2024-01-15");
 }

@@ -126,14 +126,17 @@ impl Builder<'_> {
         }
         self.lake.put_file(&path, local.path()).await?;
         let file = LakeFile { path, digest: written.digest, size_bytes: written.size_bytes, rows: written.rows };
-        let mut violations = written.violations;
+        let (mut violations, mut warnings) = (written.violations, vec![]);
         let this = TaskTable::of_files("this", model.schema(), [&file]);
         for check in &model.checks {
             violations.extend(self.check(model, partition, check, &tables, &this).await?);
         }
+        for check in &model.warnings {
+            warnings.extend(self.check(model, partition, check, &tables, &this).await?);
+        }
         let counts = self.counts(model, partition, &tables, &this, file.rows).await?;
         let checks = model.columns.iter().map(|c| c.checks.len() as u64).sum::<u64>() + model.checks.len() as u64 + 1;
-        Ok(PartitionRecord { key, file, parts, violations, checks, counts })
+        Ok(PartitionRecord { key, file, parts, violations, warnings, checks, counts })
     }
 
     fn batch(&self, model: &Model) -> Result<Option<RecordBatch>> {
@@ -211,12 +214,12 @@ impl Builder<'_> {
         let key = source.home_key();
         let own = if source.follows_orders() { "where delivered.key in (select order_id from stg_orders)" } else { "" };
         let sql = format!(
-            "with delivered as (select {key} as key, content_hash, count(*) as copies from source.{name} group by 1, 2), \
-             kept as (select {key} as key, content_hash, count(*) as copies from this group by 1, 2) \
+            "with delivered as (select content_hash, min({key}) as key, count(*) as copies from source.{name} group by 1), \
+             kept as (select content_hash, count(*) as copies from this group by 1) \
              select coalesce(sum(delivered.copies), 0) as read, coalesce(sum(kept.copies), 0) as staged, \
              coalesce(sum(delivered.copies) filter (where kept.copies is null), 0) as superseded, \
              coalesce(sum(greatest(kept.copies - delivered.copies, 0)), 0) as invented \
-             from delivered left join kept on kept.key = delivered.key and kept.content_hash = delivered.content_hash {own}"
+             from delivered left join kept on kept.content_hash = delivered.content_hash {own}"
         );
         let task = Task {
             label: format!("conservation of {name} ({partition})"),

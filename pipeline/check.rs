@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use crate::build::Built;
+use crate::engine::Violation;
 use crate::error::{Error, Result};
 use crate::extract::RULES;
 use crate::snapshot::{PartitionId, PartitionRecord, RowCounts};
-use crate::sources::{Source, Sources};
+use crate::sources::{Source, Sources, Tally};
 
 /// What a run built, with every check passed.
 pub struct Checked(Built);
@@ -33,19 +34,15 @@ impl Conservation {
         self.read == self.staged + self.duplicate + self.superseded + self.rejected + self.skipped
     }
 
-    /// Counts a source's rows: those read and rejected from its extracts, the others from its staging's partitions.
-    pub fn of(source: &Source, staging: &[RowCounts]) -> Self {
-        let mut sum = Self::default();
-        for (extract, repeats) in source.delivered_extracts() {
-            sum.read += extract.read;
-            sum.rejected += extract.rejected.values().sum::<u64>();
-            sum.skipped += extract.skipped.values().sum::<u64>();
-            if repeats {
-                sum.duplicate += extract.extracted_rows();
-                continue;
-            }
-            sum.rejected += source.state.homes.orphans.get(&extract.key).map_or(0, |orphans| orphans.rows);
-        }
+    /// Counts a source's rows: those read and rejected by extraction, the others by its staging's partitions.
+    pub fn of(tally: &Tally, staging: impl Iterator<Item = RowCounts>) -> Self {
+        let mut sum = Self {
+            read: tally.read,
+            duplicate: tally.repeated,
+            rejected: tally.rejected_rows(),
+            skipped: tally.skipped_rows(),
+            ..Self::default()
+        };
         for counts in staging {
             sum.staged += counts.staged;
             sum.duplicate += counts.duplicate;
@@ -56,9 +53,12 @@ impl Conservation {
 }
 
 /// The counts of a source's staging partitions.
-pub fn staging_counts<'a>(name: &str, built: &'a Built) -> Vec<RowCounts> {
-    let partitions: Option<&'a BTreeMap<PartitionId, PartitionRecord>> = built.partitions.get(&format!("stg_{name}"));
-    partitions.into_iter().flat_map(|p| p.values()).filter_map(|record| record.counts).collect()
+pub fn staging_counts<'a>(
+    name: &str,
+    partitions: &'a BTreeMap<String, BTreeMap<PartitionId, PartitionRecord>>,
+) -> impl Iterator<Item = RowCounts> + use<'a> {
+    let staging = partitions.get(&format!("stg_{name}"));
+    staging.into_iter().flat_map(|p| p.values()).filter_map(|record| record.counts)
 }
 
 /// Lets a run pass whose partitions hold no violation and whose rows are all accounted for, in the sources that
@@ -69,7 +69,7 @@ pub fn staging_counts<'a>(name: &str, built: &'a Built) -> Vec<RowCounts> {
 pub fn check(built: Built, sources: &Sources, in_question: impl Fn(&str) -> bool) -> Result<Checked> {
     let mut failures = violations(&built);
     for (name, source) in sources.0.iter().filter(|(name, s)| s.configured && in_question(name)) {
-        let sum = Conservation::of(source, &staging_counts(name, &built));
+        let sum = Conservation::of(&Tally::of(&source.state), staging_counts(name, &built.partitions));
         if !sum.holds() {
             failures.push(format!(
                 "conservation of {name}: {} rows read, but {} staged + {} duplicate + {} superseded + {} rejected + {} skipped",
@@ -92,15 +92,21 @@ struct Failed<'a> {
     samples: &'a [String],
 }
 
+impl<'a> Failed<'a> {
+    /// The samples are those of the latest partition.
+    fn add(&mut self, partition: PartitionId, violation: &'a Violation) {
+        self.partitions.push(partition.to_string());
+        self.rows += violation.rows;
+        self.samples = &violation.samples;
+    }
+}
+
 fn violations(built: &Built) -> Vec<String> {
     let mut failures: BTreeMap<(&str, &str), Failed<'_>> = BTreeMap::new();
     for (model, partitions) in &built.partitions {
         for (partition, record) in partitions {
             for violation in &record.violations {
-                let failed = failures.entry((model, &violation.check)).or_default();
-                failed.partitions.push(partition.to_string());
-                failed.rows += violation.rows;
-                failed.samples = &violation.samples;
+                failures.entry((model, &violation.check)).or_default().add(*partition, violation);
             }
         }
     }
@@ -110,6 +116,21 @@ fn violations(built: &Built) -> Vec<String> {
         lines.push(format!("{model} ({partitions}): check `{check}` failed on {} rows\n  {samples}", failed.rows));
     }
     lines
+}
+
+/// What the partitions built in this run found odd, a line per model and check.
+pub fn warnings(built: &Built) -> Vec<String> {
+    let mut found: BTreeMap<(&str, &str), Failed<'_>> = BTreeMap::new();
+    for (model, partition) in &built.built {
+        let Some(record) = built.partitions.get(model).and_then(|p| p.get(partition)) else { continue };
+        for warning in &record.warnings {
+            found.entry((model, &warning.check)).or_default().add(*partition, warning);
+        }
+    }
+    let line = |((model, check), failed): ((&str, &str), Failed<'_>)| {
+        format!("{model} ({}): {check}\n  {}", failed.partitions.join(", "), failed.samples.join("\n  "))
+    };
+    found.into_iter().map(line).collect()
 }
 
 /// Refuses sources whose rows or files are rejected beyond what their config allows, before anything is built.
@@ -135,14 +156,13 @@ fn refused(name: &str, source: &Source, limit: f64) -> Option<String> {
             broken[0]
         ));
     }
-    let sum = Conservation::of(source, &[]);
-    let considered = sum.read - sum.skipped;
-    let share = sum.rejected as f64 / considered.max(1) as f64;
+    let tally = Tally::of(&source.state);
+    let (considered, rejected) = (tally.read - tally.skipped_rows(), tally.rejected_rows());
+    let share = rejected as f64 / considered.max(1) as f64;
     (share > limit).then(|| {
         format!(
-            "source {name}: {} of {considered} rows were rejected ({:.2} %), more than max_rejected allows ({:.2} %)\n{}  \
+            "source {name}: {rejected} of {considered} rows were rejected ({:.2} %), more than max_rejected allows ({:.2} %)\n{}  \
              hint: mend the mapping, skip what is expected, or raise [sources.{name}] max_rejected",
-            sum.rejected,
             100.0 * share,
             100.0 * limit,
             by_rule(source)

@@ -15,12 +15,24 @@ pub enum SourceName {
     OrderItems,
     Interactions,
     Customers,
+    Products,
+    Campaigns,
+    Subscriptions,
+    Identities,
 }
 
 impl SourceName {
     /// Every source, in the order in which they are read and reported.
-    pub const ALL: [SourceName; 4] =
-        [SourceName::Orders, SourceName::OrderItems, SourceName::Interactions, SourceName::Customers];
+    pub const ALL: [SourceName; 8] = [
+        SourceName::Orders,
+        SourceName::OrderItems,
+        SourceName::Interactions,
+        SourceName::Customers,
+        SourceName::Products,
+        SourceName::Campaigns,
+        SourceName::Subscriptions,
+        SourceName::Identities,
+    ];
 
     /// The name in the config, in SQL (`source.<name>`) and in the lake's paths.
     pub const fn as_str(self) -> &'static str {
@@ -29,6 +41,10 @@ impl SourceName {
             SourceName::OrderItems => "order_items",
             SourceName::Interactions => "interactions",
             SourceName::Customers => "customers",
+            SourceName::Products => "products",
+            SourceName::Campaigns => "campaigns",
+            SourceName::Subscriptions => "subscriptions",
+            SourceName::Identities => "identities",
         }
     }
 }
@@ -256,6 +272,41 @@ const CUSTOMERS: &[Column] = &[
     UPDATED_AT,
 ];
 
+const PRODUCTS: &[Column] = &[
+    id("product_id", "The product.").required(),
+    text("name", "What it is called."),
+    text("category", "Its category, where a line says none."),
+    money("unit_cost", "Cost of one, where a line says none; a missing cost is never 0.").non_negative(),
+    id("complement_product_id", "What goes with it, as the shop itself sees it."),
+];
+
+const CAMPAIGNS: &[Column] = &[
+    id("campaign_id", "The campaign.").required(),
+    text("name", "What it is called."),
+    text("kind", "acquisition, retention, newsletter, reward or education; decides which cost it is."),
+    text("channel", "Through which channel it speaks."),
+    date("starts_on", "First day."),
+    date("ends_on", "Last day; without one it is a campaign of one day."),
+    money("cost", "What it costs, spread evenly over its days.").non_negative(),
+    quantity("holdout", "Share of those chosen that get no message, from 0 to 1.").non_negative(),
+];
+
+const SUBSCRIPTIONS: &[Column] = &[
+    id("subscription_id", "The subscription or contract.").required(),
+    id("customer_id", "Whose it is.").required(),
+    date("starts_on", "First day on which it is live.").required(),
+    date("ends_on", "Last day on which it is live; open without one."),
+    text("plan", "What was subscribed to."),
+    money("monthly_value", "What it brings in a month.").non_negative(),
+    text("status", "As the business calls it; information only, the dates decide."),
+    UPDATED_AT,
+];
+
+const IDENTITIES: &[Column] = &[
+    id("alias", "An id under which a person appears in some source.").required(),
+    id("customer_id", "Whom it stands for; not itself an alias.").required(),
+];
+
 /// What a source's rows must look like.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Contract {
@@ -313,6 +364,10 @@ const fn base_columns(source: SourceName) -> &'static [Column] {
         SourceName::OrderItems => ORDER_ITEMS,
         SourceName::Interactions => INTERACTIONS,
         SourceName::Customers => CUSTOMERS,
+        SourceName::Products => PRODUCTS,
+        SourceName::Campaigns => CAMPAIGNS,
+        SourceName::Subscriptions => SUBSCRIPTIONS,
+        SourceName::Identities => IDENTITIES,
     }
 }
 
@@ -322,6 +377,10 @@ const fn key_columns(source: SourceName) -> &'static [&'static str] {
         SourceName::OrderItems => &["order_id", "line_no"],
         SourceName::Interactions => &["event_id"],
         SourceName::Customers => &["customer_id"],
+        SourceName::Products => &["product_id"],
+        SourceName::Campaigns => &["campaign_id"],
+        SourceName::Subscriptions => &["subscription_id"],
+        SourceName::Identities => &["alias"],
     }
 }
 
@@ -329,8 +388,13 @@ const fn time_column(source: SourceName, dated_lines: bool) -> Option<&'static s
     match source {
         SourceName::Orders => Some("ordered_at"),
         SourceName::OrderItems if dated_lines => Some("ordered_at"),
-        SourceName::OrderItems | SourceName::Customers => None,
         SourceName::Interactions => Some("occurred_at"),
+        SourceName::OrderItems
+        | SourceName::Customers
+        | SourceName::Products
+        | SourceName::Campaigns
+        | SourceName::Subscriptions
+        | SourceName::Identities => None,
     }
 }
 

@@ -116,8 +116,8 @@ impl Ground<'_> {
         };
         let wanted: Vec<Month> = match (&read.form, partition) {
             (Form::Fold, _) => vec![last.prev()],
-            (Form::Default, PartitionId::Month(_)) | (Form::Latest, _) => vec![last],
-            (Form::Default, PartitionId::Whole) => months.clone(),
+            (Form::Default | Form::Reference, PartitionId::Month(_)) | (Form::Latest, _) => vec![last],
+            (Form::Default | Form::Reference, PartitionId::Whole) => months.clone(),
             (Form::Last(span), _) => self.first_of_span(span, partition)?.through(last).collect(),
         };
         let staged_beyond = table.layer == Layer::Staging && matches!(partition, PartitionId::Month(_));

@@ -10,7 +10,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use futures::{StreamExt, TryStreamExt};
 
 use crate::build::{Builder, Built};
-use crate::check::{Checked, check, rejections};
+use crate::check::{Checked, check, rejections, warnings};
 use crate::contract::SourceName;
 use crate::decode::Format;
 use crate::error::{Error, Result};
@@ -89,10 +89,7 @@ pub async fn run(project: &Project, request: &Request, around: &Surroundings<'_>
     }
     let listed = list(project, prior.as_ref()).await?;
     let extracted = extracted(project, &listed, prior.as_ref(), around).await?;
-    let max_rejected = |name: &str| {
-        project.sources.iter().find(|(n, _)| n.as_str() == name).map_or(0.0, |(_, source)| source.config.max_rejected)
-    };
-    rejections(&extracted.sources, max_rejected)?;
+    refuse(project, &extracted.sources)?;
     let ground = ground(project, request, &extracted.sources, started_at)?;
     warn_of_age(project, &ground);
     let resolver = Resolver { ground: &ground, prior: prior.as_ref(), lake: &project.lake, rebuild: request.rebuild };
@@ -112,6 +109,9 @@ pub async fn run(project: &Project, request: &Request, around: &Surroundings<'_>
         progress: around.progress,
     };
     let built = builder.build(&planned).await?;
+    for warning in warnings(&built) {
+        tracing::warn!("{warning}");
+    }
     let summary = summary(&built, &extracted);
     let in_question = |name: &str| wanted.as_ref().is_none_or(|models| models.contains(&format!("stg_{name}")));
     let checked = check(built, &extracted.sources, in_question)?;
@@ -128,9 +128,16 @@ pub async fn plan(project: &Project, request: &Request, around: &Surroundings<'_
     let prior = Snapshot::newest(&project.lake).await?;
     let listed = list(project, prior.as_ref()).await?;
     let extracted = extracted(project, &listed, prior.as_ref(), around).await?;
+    refuse(project, &extracted.sources)?;
     let ground = ground(project, request, &extracted.sources, (around.now)())?;
     let resolver = Resolver { ground: &ground, prior: prior.as_ref(), lake: &project.lake, rebuild: request.rebuild };
     resolver.plan(wanted(project, request)?.as_ref()).await
+}
+
+/// Refuses sources with more rejected rows than they may have, before any work for them.
+fn refuse(project: &Project, sources: &Sources) -> Result<()> {
+    let limit_of = |name: &str| name.parse().ok().and_then(|name: SourceName| project.sources.get(&name));
+    rejections(sources, |name| limit_of(name).map_or(0.0, |source| source.config.max_rejected))
 }
 
 pub(crate) fn workshop(project: &Project) -> Workshop<'_> {

@@ -152,6 +152,9 @@ pub struct PartitionRecord {
     pub parts: KeyParts,
     /// Row-level checks that failed while it was written, and SQL checks that returned rows.
     pub violations: Vec<Violation>,
+    /// Checks that only warn, where they found something.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<Violation>,
     /// Names of the checks that were made.
     pub checks: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]

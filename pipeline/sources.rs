@@ -9,7 +9,7 @@ use crate::contract::{Contract, SourceName};
 use crate::engine::{ScanFile, TaskTable};
 use crate::extract;
 use crate::lake::{Digest, KeyHasher, LakeFile};
-use crate::snapshot::{ExtractRecord, PartitionId, SourceState};
+use crate::snapshot::{PartitionId, SourceState};
 
 /// One source: its contract, and its state if it is configured.
 #[derive(Debug, Clone)]
@@ -36,6 +36,56 @@ pub struct Delivered<'a> {
 /// The delivery that an object belongs to: itself, or its folder.
 pub fn delivery(path: &str, by_folder: bool) -> &str {
     if by_folder { path.rsplit_once('/').map_or("", |(folder, _)| folder) } else { path }
+}
+
+/// A source's rows, by what extraction made of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tally {
+    pub read: u64,
+    /// Good rows of content that the same delivery brought before: a file that lies twice in one folder is read once.
+    pub repeated: u64,
+    /// By rule, as the next two.
+    pub rejected: BTreeMap<String, u64>,
+    pub skipped: BTreeMap<String, u64>,
+    pub warnings: BTreeMap<String, u64>,
+}
+
+impl Tally {
+    /// Counts each object once, as often as it was delivered.
+    pub fn of(state: &SourceState) -> Self {
+        let mut tally = Self::default();
+        let mut seen = BTreeSet::new();
+        for (path, object) in &state.objects {
+            let Some(extract) = state.extracts.get(&object.extract) else { continue };
+            tally.read += extract.read;
+            add_all(&mut tally.rejected, &extract.rejected);
+            add_all(&mut tally.skipped, &extract.skipped);
+            add_all(&mut tally.warnings, &extract.warnings);
+            if !seen.insert((delivery(path, state.by_folder), &object.extract)) {
+                tally.repeated += extract.extracted_rows();
+            } else if let Some(orphans) = state.homes.orphans.get(&extract.key) {
+                *tally.rejected.entry(ORDER_MISSING.to_owned()).or_default() += orphans.rows;
+            }
+        }
+        tally
+    }
+
+    pub fn rejected_rows(&self) -> u64 {
+        self.rejected.values().sum()
+    }
+
+    pub fn skipped_rows(&self) -> u64 {
+        self.skipped.values().sum()
+    }
+}
+
+/// The rule of lines whose order no source has.
+const ORDER_MISSING: &str = "order_missing";
+
+fn add_all(into: &mut BTreeMap<String, u64>, counts: &BTreeMap<String, u64>) {
+    for (name, count) in counts {
+        *into.entry(name.clone()).or_default() += count;
+    }
 }
 
 impl Source {
@@ -96,16 +146,6 @@ impl Source {
             distinct.into_iter().collect()
         };
         arriving.iter().map(|extract| (*extract, of(extract))).collect()
-    }
-
-    /// Each object's extract, and whether the same delivery brought that content before: a file that lies twice in
-    /// one folder is read once.
-    pub fn delivered_extracts(&self) -> impl Iterator<Item = (&ExtractRecord, bool)> {
-        let mut seen = BTreeSet::new();
-        self.state.objects.iter().filter_map(move |(path, object)| {
-            let repeats = !seen.insert((self.delivery(path), &object.extract));
-            Some((self.state.extracts.get(&object.extract)?, repeats))
-        })
     }
 
     /// Whether an extract has rows in a partition, its own or moved there.

@@ -2,15 +2,23 @@
 //!
 //! Each folder has the sources' rows as CSV, `settings.toml` with the project's settings and the as-of date, and
 //! `expected.csv` with the mart's rows: of the columns named there, all rows, in the mart's own order.
+//!
+//! To try things out without building: FIXTURE names the one folder to run, FIXTURES another folder of fixtures, and
+//! FIXTURE_MODELS a folder of models in place of the embedded ones.
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::panic::catch_unwind;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use bazgasht::contract::SourceName;
 
 use crate::support::Shop;
 
 fn fixtures() -> Vec<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/marts");
+    let own = || Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/marts");
+    let root = std::env::var_os("FIXTURES").map_or_else(own, PathBuf::from);
     let mut dirs: Vec<PathBuf> = fs::read_dir(root).expect("fixtures").map(|e| e.expect("an entry").path()).collect();
     dirs.sort();
     dirs
@@ -33,7 +41,10 @@ fn shop(dir: &Path) -> (Shop, String) {
     if let Some(business) = settings.get("business").and_then(|v| v.as_table()) {
         sources += &format!("[business]\n{business}\n");
     }
-    let names = ["orders", "order_items", "interactions", "customers"];
+    if let Ok(models) = std::env::var("FIXTURE_MODELS") {
+        sources += &format!("[models]\npath = {models:?}\n");
+    }
+    let names = SourceName::ALL.map(SourceName::as_str);
     let present: Vec<&str> = names.into_iter().filter(|n| dir.join(format!("{n}.csv")).exists()).collect();
     for name in &present {
         sources += &format!("[sources.{name}]\nlocation = \"./raw/{name}.csv\"\n");
@@ -78,16 +89,21 @@ fn marts_are_as_the_fixtures_say() {
     let only = std::env::var("FIXTURE").ok();
     let named = |dir: &PathBuf| only.as_ref().is_none_or(|only| dir.ends_with(only));
     let dirs: Vec<PathBuf> = fixtures().into_iter().filter(named).collect();
+    assert!(!dirs.is_empty(), "no such fixture");
+    let queue = Mutex::new(dirs.iter());
+    let next = || queue.lock().expect("the queue").next();
+    let work = || std::iter::from_fn(next).flat_map(|dir| outcome(dir)).collect::<Vec<String>>();
     let failures: Vec<String> = std::thread::scope(|scope| {
-        let halves = dirs.chunks(dirs.len().div_ceil(2).max(1));
-        let workers: Vec<_> =
-            halves.map(|half| scope.spawn(|| half.iter().flat_map(|dir| complaints(dir)).collect())).collect();
-        workers
-            .into_iter()
-            .flat_map(|worker| worker.join().unwrap_or_else(|_| vec!["a run failed".to_owned()]))
-            .collect()
+        let workers = [scope.spawn(work), scope.spawn(work)];
+        workers.into_iter().flat_map(|worker| worker.join().expect("a worker")).collect()
     });
     assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+/// What is wrong with one fixture; a run that fails doesn't take the others down.
+fn outcome(dir: &Path) -> Vec<String> {
+    let name = dir.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    catch_unwind(|| complaints(dir)).unwrap_or_else(|_| vec![format!("{name}: its run failed, see above")])
 }
 
 /// Runs one fixture; what differs from its expected rows.

@@ -36,6 +36,8 @@ pub enum KpiBase {
     Period,
     /// Active within `active_days` before the period's start and before its end.
     Window,
+    /// With a live subscription on the day before the period's start and on its last day.
+    Contract,
 }
 
 /// How RFM scores are cut.
@@ -68,6 +70,7 @@ impl KpiBase {
         match self {
             KpiBase::Period => "period",
             KpiBase::Window => "window",
+            KpiBase::Contract => "contract",
         }
     }
 }
@@ -139,6 +142,32 @@ pub struct Business {
     /// A customer's own best hour and weekday to write need so many opens and clicks; below, the project's
     /// own are used.
     pub min_best_time_events: Whole<1, 1_000_000>,
+    /// List vip: the best customers by revenue to date, this share of them.
+    pub vip_share: Share,
+    /// List new: the first purchase was less than so many days ago.
+    pub new_days: Days,
+    /// Ranking points count what happened in so many days.
+    pub ranking_days: Days,
+    /// No more messages to a customer than this in any seven days.
+    pub max_messages_7d: Whole<1, 1_000>,
+    /// A customer whom nobody wrote to or called for so many days is due for a contact.
+    pub contact_days: Days,
+    /// A customer who was silent for so many days raises the communication calendar's alert.
+    pub silence_days: Days,
+    /// A campaign's outcome is measured over so many days from its start.
+    pub effect_days: Days,
+    /// A campaign's return on investment needs costs for this share of the attributed revenue.
+    pub min_cost_coverage: Share,
+    /// Visits and spend of so many days before and after a reward are compared.
+    pub reward_days: Days,
+    /// A lead or quote counts as converted within so many days.
+    pub conversion_days: Days,
+    /// Product pairs are counted in the purchases of so many days.
+    pub affinity_days: Days,
+    /// A product pair needs so many purchases that hold both.
+    pub min_pairs: Whole<1, 1_000_000>,
+    /// A product pair needs this share of all purchases.
+    pub min_support: Share,
 }
 
 impl Default for Business {
@@ -166,6 +195,19 @@ impl Default for Business {
             overdue_factor: const { Factor::new(200) },
             overdue_min_purchase_days: const { Whole::new(3) },
             min_best_time_events: const { Whole::new(5) },
+            vip_share: const { Share::new(1_000) },
+            new_days: const { Days::new(30) },
+            ranking_days: const { Days::new(365) },
+            max_messages_7d: const { Whole::new(3) },
+            contact_days: const { Days::new(30) },
+            silence_days: const { Days::new(45) },
+            effect_days: const { Days::new(30) },
+            min_cost_coverage: const { Share::new(9_500) },
+            reward_days: const { Days::new(30) },
+            conversion_days: const { Days::new(90) },
+            affinity_days: const { Days::new(365) },
+            min_pairs: const { Whole::new(10) },
+            min_support: const { Share::new(10) },
         }
     }
 }
@@ -230,6 +272,19 @@ impl Business {
             parameter("overdue_factor", decimal(self.overdue_factor)),
             parameter("overdue_min_purchase_days", int(self.overdue_min_purchase_days)),
             parameter("min_best_time_events", int(self.min_best_time_events)),
+            parameter("vip_share", decimal(self.vip_share)),
+            parameter("new_days", int(self.new_days)),
+            parameter("ranking_days", int(self.ranking_days)),
+            parameter("max_messages_7d", int(self.max_messages_7d)),
+            parameter("contact_days", int(self.contact_days)),
+            parameter("silence_days", int(self.silence_days)),
+            parameter("effect_days", int(self.effect_days)),
+            parameter("min_cost_coverage", decimal(self.min_cost_coverage)),
+            parameter("reward_days", int(self.reward_days)),
+            parameter("conversion_days", int(self.conversion_days)),
+            parameter("affinity_days", int(self.affinity_days)),
+            parameter("min_pairs", int(self.min_pairs)),
+            parameter("min_support", decimal(self.min_support)),
         ]
     }
 }

@@ -257,6 +257,10 @@ fn sources(
         (SourceName::OrderItems, raw.order_items),
         (SourceName::Interactions, raw.interactions),
         (SourceName::Customers, raw.customers),
+        (SourceName::Products, raw.products),
+        (SourceName::Campaigns, raw.campaigns),
+        (SourceName::Subscriptions, raw.subscriptions),
+        (SourceName::Identities, raw.identities),
     ];
     let mut sources = BTreeMap::new();
     for (name, table) in tables {

@@ -158,6 +158,18 @@ table! {
         /// Profiles of customers and leads.
         #[schemars(with = "Option<RawSource>")]
         pub customers: Option<Placed<RawSource>>,
+        /// The catalogue: names, categories, costs, what goes with what.
+        #[schemars(with = "Option<RawSource>")]
+        pub products: Option<Placed<RawSource>>,
+        /// Campaigns with their days, cost and holdout.
+        #[schemars(with = "Option<RawSource>")]
+        pub campaigns: Option<Placed<RawSource>>,
+        /// Subscriptions or contracts with their days and monthly value.
+        #[schemars(with = "Option<RawSource>")]
+        pub subscriptions: Option<Placed<RawSource>>,
+        /// Which ids are one person.
+        #[schemars(with = "Option<RawSource>")]
+        pub identities: Option<Placed<RawSource>>,
     }
 }
 

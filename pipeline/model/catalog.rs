@@ -161,9 +161,9 @@ fn parse_file(
         }
     }
     let parsed = sql::parse(state, &body)?;
-    let checks = front.checks()?;
+    let (checks, warnings) = front.checks()?;
     let mut parameters = parsed.parameters.clone();
-    for check in &checks {
+    for check in checks.iter().chain(&warnings) {
         let inner = sql::parse(state, &check.sql).map_err(|e| e.at(format!("check `{}`", check.name)))?;
         parameters.extend(inner.parameters);
     }
@@ -183,6 +183,7 @@ fn parse_file(
         monthly: front.partition == Some(PartitionBy::Month),
         columns,
         checks,
+        warnings,
         body: Body::Sql(body),
         reads,
         parameters,
@@ -227,6 +228,7 @@ fn seed_model(file: &SourceFile, name: String) -> Result<Model> {
         monthly: false,
         columns,
         checks: vec![],
+        warnings: vec![],
         body: Body::Seed(file.text.clone()),
         reads: vec![],
         parameters: BTreeSet::new(),
@@ -243,6 +245,7 @@ fn calendar_models() -> Result<Vec<Model>> {
         monthly: false,
         columns,
         checks: vec![],
+        warnings: vec![],
         body,
         reads: vec![],
         parameters: BTreeSet::new(),
@@ -307,6 +310,9 @@ fn relation(reader: &Model, read: &Model, form: &Form) -> Option<String> {
         Form::Fold if !reader.monthly => Some("a model that names itself must have partition = \"month\"".to_owned()),
         Form::Latest if reader.monthly || !read.monthly => {
             Some(format!("[reads] {} = \"latest\": for an unpartitioned model that reads a monthly one", read.name))
+        }
+        Form::Reference if !reader.monthly || read.monthly || read.layer != Layer::Staging => {
+            Some(format!("[reads] {} = \"reference\": for a monthly model that reads unpartitioned staging", read.name))
         }
         Form::Last(_) if !read.monthly => Some(format!("[reads] {}: `last` is for monthly models", read.name)),
         Form::Default if reader.monthly && !read.monthly && !timeless => Some(format!(

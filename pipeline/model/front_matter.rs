@@ -58,6 +58,8 @@ pub(super) struct FrontMatter {
     pub columns: toml::Table,
     #[serde(default)]
     pub checks: toml::Table,
+    #[serde(default)]
+    pub warnings: toml::Table,
 }
 
 #[derive(Debug, Deserialize, PartialEq, Eq)]
@@ -111,14 +113,9 @@ impl FrontMatter {
             .collect()
     }
 
-    pub fn checks(&self) -> Result<Vec<Check>> {
-        self.checks
-            .iter()
-            .map(|(name, value)| match value.as_str() {
-                Some(sql) => Ok(Check { name: name.clone(), sql: sql.to_owned() }),
-                None => Err(Error::config(format!("check `{name}` is not a text with a SELECT"))),
-            })
-            .collect()
+    /// The checks that keep a run from publishing, and those that only warn.
+    pub fn checks(&self) -> Result<(Vec<Check>, Vec<Check>)> {
+        Ok((checks(&self.checks)?, checks(&self.warnings)?))
     }
 
     pub fn forms(&self) -> Result<Vec<(String, super::Form)>> {
@@ -126,7 +123,9 @@ impl FrontMatter {
             .iter()
             .map(|(table, value)| {
                 let raw: RawForm = value.clone().try_into().map_err(|_| {
-                    Error::config(format!("[reads] {table}: expected \"latest\" or {{ last = \"90 days\" }}"))
+                    Error::config(format!(
+                        "[reads] {table}: expected \"latest\", \"reference\" or {{ last = \"90 days\" }}"
+                    ))
                 })?;
                 Ok((table.clone(), form(table, &raw)?))
             })
@@ -134,11 +133,22 @@ impl FrontMatter {
     }
 }
 
+fn checks(table: &toml::Table) -> Result<Vec<Check>> {
+    table
+        .iter()
+        .map(|(name, value)| match value.as_str() {
+            Some(sql) => Ok(Check { name: name.clone(), sql: sql.to_owned() }),
+            None => Err(Error::config(format!("check `{name}` is not a text with a SELECT"))),
+        })
+        .collect()
+}
+
 fn form(table: &str, raw: &RawForm) -> Result<super::Form> {
     match raw {
         RawForm::Named(name) if name == "latest" => Ok(super::Form::Latest),
+        RawForm::Named(name) if name == "reference" => Ok(super::Form::Reference),
         RawForm::Named(name) => Err(Error::config(format!(
-            "[reads] {table}: no such form as \"{name}\"; there are \"latest\" and {{ last = \"90 days\" }}"
+            "[reads] {table}: no such form as \"{name}\"; there are \"latest\", \"reference\" and {{ last = \"90 days\" }}"
         ))),
         RawForm::Last { last } => span(last).map(super::Form::Last).ok_or_else(|| {
             Error::config(format!("[reads] {table}: `last` takes \"90 days\" or \"$parameter\", not \"{last}\""))

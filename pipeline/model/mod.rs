@@ -71,6 +71,9 @@ pub enum Form {
     Latest,
     /// Also the months that overlap so many days before; a parameter's name after `$`, NULL meaning none.
     Last(Span),
+    /// All of an unpartitioned table, by a monthly model that accepts to be looked at again in every month whenever
+    /// that table changes.
+    Reference,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,6 +118,8 @@ pub struct Model {
     pub monthly: bool,
     pub columns: Vec<Column>,
     pub checks: Vec<Check>,
+    /// Checks whose rows are told and don't keep a run from publishing.
+    pub warnings: Vec<Check>,
     pub body: Body,
     pub reads: Vec<Read>,
     /// Names of the parameters that the SELECT and its checks mention, without the `$`.
@@ -131,7 +136,7 @@ impl Model {
     /// What the key hashes of the model itself: its SELECT, the types it is cast to and its checks. Not its docs.
     pub fn fingerprint(&self) -> String {
         let column = |c: &Column| format!("{} {} {:?}", c.name, c.data_type, c.checks);
-        let checks = self.checks.iter().map(|check| format!("{}: {}", check.name, check.sql));
+        let checks = self.checks.iter().chain(&self.warnings).map(|check| format!("{}: {}", check.name, check.sql));
         let columns: Vec<String> = self.columns.iter().map(column).chain(checks).collect();
         let body = match &self.body {
             Body::Sql(text) | Body::Seed(text) => text.trim(),

@@ -8,8 +8,10 @@ use arrow::array::{
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Date32Type};
 
+use crate::check::{Conservation, staging_counts};
 use crate::error::Result;
-use crate::snapshot::{MartOrigin, Snapshot};
+use crate::snapshot::{MartOrigin, PartitionId, PartitionRecord, Snapshot, SourceState};
+use crate::sources::Tally;
 
 /// A column of such a mart: name and doc.
 pub type ReportColumn = (&'static str, &'static str);
@@ -59,7 +61,7 @@ const DATA_QUALITY: &[ReportColumn] = &[
     ("partition", "The model's partition; all for a source."),
     (
         "measure",
-        "read, staged, duplicate, superseded; rejected:<rule>, skipped:<rule>, warning:<what>; rows, checks and failed of a model.",
+        "read, staged, duplicate, superseded; rejected:<rule>, skipped:<rule>, warning:<what>; rows, checks, failed and warning:<check> of a model.",
     ),
     ("value", "How many rows, or checks."),
     ("is_ok", "False where the measure is a failed check."),
@@ -107,19 +109,7 @@ pub fn data_quality(snapshot: &Snapshot) -> Result<RecordBatch> {
     }
     for (model, partitions) in &snapshot.partitions {
         for (partition, record) in partitions {
-            let failed = record.violations.len() as u64;
-            for (measure, value, is_ok) in
-                [("rows", record.file.rows, true), ("checks", record.checks, true), ("failed", failed, failed == 0)]
-            {
-                measures.push(Measure {
-                    kind: "model",
-                    subject: model.clone(),
-                    partition: partition.to_string(),
-                    measure: measure.to_owned(),
-                    value,
-                    is_ok,
-                });
-            }
+            model_measures(model, *partition, record, &mut measures);
         }
     }
     measures.sort_by(|a, b| {
@@ -140,37 +130,38 @@ pub fn data_quality(snapshot: &Snapshot) -> Result<RecordBatch> {
     )
 }
 
-fn source_measures(
-    snapshot: &Snapshot,
-    name: &str,
-    source: &crate::snapshot::SourceState,
-    measures: &mut Vec<Measure>,
-) {
-    let mut counts: std::collections::BTreeMap<String, u64> = std::collections::BTreeMap::new();
-    let mut add = |measure: String, value: u64| *counts.entry(measure).or_default() += value;
-    for object in source.objects.values() {
-        let Some(extract) = source.extracts.get(&object.extract) else { continue };
-        add("read".to_owned(), extract.read);
-        extract.rejected.iter().for_each(|(rule, n)| add(format!("rejected:{rule}"), *n));
-        extract.skipped.iter().for_each(|(rule, n)| add(format!("skipped:{rule}"), *n));
-        extract.warnings.iter().for_each(|(what, n)| add(format!("warning:{what}"), *n));
-        if let Some(orphans) = source.homes.orphans.get(&extract.key) {
-            add("rejected:order_missing".to_owned(), orphans.rows);
-        }
-    }
-    let staging = snapshot.partitions.get(&format!("stg_{name}"));
-    for count in staging.into_iter().flat_map(|p| p.values()).filter_map(|record| record.counts) {
-        add("staged".to_owned(), count.staged);
-        add("duplicate".to_owned(), count.duplicate);
-        add("superseded".to_owned(), count.superseded);
-    }
-    measures.extend(counts.into_iter().map(|(measure, value)| Measure {
+fn source_measures(snapshot: &Snapshot, name: &str, source: &SourceState, measures: &mut Vec<Measure>) {
+    let tally = Tally::of(source);
+    let sum = Conservation::of(&tally, staging_counts(name, &snapshot.partitions));
+    let totals =
+        [("read", sum.read), ("staged", sum.staged), ("duplicate", sum.duplicate), ("superseded", sum.superseded)];
+    let totals = totals.map(|(measure, value)| (measure.to_owned(), value));
+    let by_rule = [("rejected", &tally.rejected), ("skipped", &tally.skipped), ("warning", &tally.warnings)];
+    let by_rule = by_rule
+        .into_iter()
+        .flat_map(|(kind, counts)| counts.iter().map(move |(rule, rows)| (format!("{kind}:{rule}"), *rows)));
+    measures.extend(totals.into_iter().chain(by_rule).map(|(measure, value)| Measure {
         kind: "source",
         subject: name.to_owned(),
         partition: "all".to_owned(),
         measure,
         value,
         is_ok: true,
+    }));
+}
+
+fn model_measures(model: &str, partition: PartitionId, record: &PartitionRecord, measures: &mut Vec<Measure>) {
+    let failed = record.violations.len() as u64;
+    let totals = [("rows", record.file.rows, true), ("checks", record.checks, true), ("failed", failed, failed == 0)];
+    let totals = totals.map(|(measure, value, is_ok)| (measure.to_owned(), value, is_ok));
+    let warnings = record.warnings.iter().map(|w| (format!("warning:{}", w.check), w.rows, true));
+    measures.extend(totals.into_iter().chain(warnings).map(|(measure, value, is_ok)| Measure {
+        kind: "model",
+        subject: model.to_owned(),
+        partition: partition.to_string(),
+        measure,
+        value,
+        is_ok,
     }));
 }
 

@@ -55,6 +55,23 @@ csat_event_id = { type = "text", doc = "Event of csat_score." }
 
 [checks]
 no_future_days = "select * from this where day > $period_end"
+
+[warnings]
+unknown_kinds = """
+select events.kind, count(*) as events
+from stg_interactions as events
+left join interaction_kinds as kinds on kinds.kind = events.kind
+where kinds.kind is null and events.day <= $period_end
+group by events.kind
+order by events desc, kind"""
+impossible_scores = """
+select kind, score, count(*) as events
+from stg_interactions
+where
+    day <= $period_end
+    and ((kind = 'survey_nps' and (score < 0 or score > 10)) or (kind = 'survey_csat' and (score < 1 or score > 5)))
+group by kind, score
+order by kind, score"""
 ---*/
 with orders as (
 

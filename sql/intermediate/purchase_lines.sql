@@ -9,10 +9,10 @@ line_number = { type = "int64", doc = "Position within the order.", checks = ["n
 customer_id = { type = "text", doc = "Who bought.", checks = ["not_null"] }
 day = { type = "date", doc = "Business day of the order.", checks = ["not_null"] }
 product_id = { type = "text", doc = "The product.", checks = ["not_null"] }
-category = { type = "text", doc = "Category as the line says it." }
+category = { type = "text", doc = "The line's category, else the product's." }
 quantity = { type = "decimal(18,4)", doc = "How many.", unit = "count", checks = ["not_null"] }
 line_net = { type = "decimal(18,4)", doc = "The line's part of the order's net amount: in proportion to its own amount among the order's lines, rounded half up; 0 where the lines sum to nothing.", unit = "currency", checks = ["not_null"] }
-gross_profit = { type = "decimal(18,4)", doc = "line_net minus the cost of the goods, that cost scaled by the same proportion; NULL where the line says no unit cost.", unit = "currency" }
+gross_profit = { type = "decimal(18,4)", doc = "line_net minus the cost of the goods, that cost scaled by the same proportion; NULL where neither the line nor the product says a unit cost.", unit = "currency" }
 
 [checks]
 no_future_days = "select * from this where day > $period_end"
@@ -33,7 +33,16 @@ with purchases as (
 
 order_lines as (
 
-    select order_id, line_number, product_id, category, quantity, unit_cost, line_amount from stg_order_items
+    select
+        items.order_id,
+        items.line_number,
+        items.product_id,
+        coalesce(items.category, products.category) as category,
+        items.quantity,
+        coalesce(items.unit_cost, products.unit_cost) as unit_cost,
+        items.line_amount
+    from month_products as products
+    right join stg_order_items as items on items.product_id = products.product_id
 
 ),
 

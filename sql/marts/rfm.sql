@@ -33,6 +33,13 @@ shares_sum_to_one = "select sum(monetary_share) from this having abs(sum(monetar
 every_customer_once = """
 select count(*) from this
 having count(*) <> (select count(*) from rfm_by_month) or sum(monetary) <> (select sum(monetary) from rfm_by_month)"""
+
+[warnings]
+rfm_f_degenerate = """
+select scores.f
+from (values (2), (3), (4)) as scores (f)
+where scores.f not in (select f from this) and (select count(*) from this) > 0
+order by scores.f"""
 ---*/
 with customers as (
 

@@ -16,18 +16,32 @@ email = { type = "text", doc = "E-mail address." }
 updated_at = { type = "timestamp", doc = "Moment of this version, UTC." }
 content_hash = { type = "int64", doc = "Hash of the row as it was delivered; equal hashes are one row delivered twice.", checks = ["not_null"] }
 ---*/
-with repeated as (
+with people as (
 
-    select customer_id from source.customers group by customer_id having count(*) > 1
+    select alias, customer_id as person_id from stg_identities
+
+),
+
+profiles as (
+
+    select profiles.*, coalesce(people.person_id, profiles.customer_id) as person_id
+    from people
+    right join source.customers as profiles on profiles.customer_id = people.alias
+
+),
+
+repeated as (
+
+    select person_id from profiles group by person_id having count(*) > 1
 
 ),
 
 -- The few keys that come twice are held in memory and the rows stream past them: hence the side of the join.
 flagged as (
 
-    select people.*, repeated.customer_id is not null as is_repeated
+    select profiles.*, repeated.person_id is not null as is_repeated
     from repeated
-    right join source.customers as people on people.customer_id = repeated.customer_id
+    right join profiles on profiles.person_id = repeated.person_id
 
 ),
 
@@ -41,7 +55,7 @@ versions as (
     select
         *,
         row_number() over (
-            partition by customer_id
+            partition by person_id
             order by updated_at desc nulls last, delivery desc, line desc, content_hash desc
         ) as version
     from flagged
@@ -50,7 +64,7 @@ versions as (
 )
 
 select
-    customer_id,
+    person_id as customer_id,
     created_at,
     day as created_on,
     nullif(trim(translate(name, 'يك', 'یک')), '') as name,

@@ -3,6 +3,9 @@ description = "One row per interaction whose home is this month: the newest deli
 grain = ["event_id"]
 partition = "month"
 
+[reads]
+stg_identities = "reference"
+
 [columns]
 event_id = { type = "text", doc = "The event.", checks = ["not_null"] }
 customer_id = { type = "text", doc = "The customer or lead whom it concerns.", checks = ["not_null"] }
@@ -23,7 +26,13 @@ points = { type = "decimal(18,4)", doc = "Loyalty points earned or spent.", unit
 value = { type = "decimal(18,4)", doc = "Money attached to the event, such as a quote's sum.", unit = "currency" }
 content_hash = { type = "int64", doc = "Hash of the row as it was delivered; equal hashes are one row delivered twice.", checks = ["not_null"] }
 ---*/
-with repeated as (
+with people as (
+
+    select alias, customer_id as person_id from stg_identities
+
+),
+
+repeated as (
 
     select event_id from source.interactions group by event_id having count(*) > 1
 
@@ -58,15 +67,24 @@ versions as (
 
 newest as (
 
-    select *
-    from versions
-    where version = 1
+    select versions.*, coalesce(people.person_id, versions.customer_id) as person_id
+    from people
+    right join versions on versions.customer_id = people.alias
+    where versions.version = 1
+
+),
+
+resolved as (
+
+    select newest.*, coalesce(people.person_id, newest.referred_customer_id) as referred_person_id
+    from people
+    right join newest on newest.referred_customer_id = people.alias
 
 )
 
 select
     event_id,
-    customer_id,
+    person_id as customer_id,
     occurred_at,
     day,
     hour,
@@ -79,9 +97,9 @@ select
     nullif(trim(translate(topic, 'يك', 'یک')), '') as topic,
     nullif(trim(translate(reason, 'يك', 'یک')), '') as reason,
     subject_id,
-    referred_customer_id,
+    referred_person_id as referred_customer_id,
     points,
     value,
     content_hash
-from newest
+from resolved
 order by event_id

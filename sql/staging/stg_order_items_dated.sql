@@ -5,6 +5,9 @@ grain = ["order_id", "line_number"]
 partition = "month"
 without = ["orders"]
 
+[reads]
+stg_identities = "reference"
+
 [columns]
 order_id = { type = "text", doc = "The order.", checks = ["not_null"] }
 line_number = { type = "int64", doc = "Position within the order, from 1: by line_no, delivery and place in the object.", checks = ["not_null", "positive"] }
@@ -31,7 +34,13 @@ delivered_at = { type = "timestamp", doc = "Delivery, UTC." }
 updated_at = { type = "timestamp", doc = "Moment of this version, UTC." }
 content_hash = { type = "int64", doc = "Hash of the row as it was delivered; equal hashes are one row delivered twice.", checks = ["not_null"] }
 ---*/
-with lines as (
+with people as (
+
+    select alias, customer_id as person_id from stg_identities
+
+),
+
+lines as (
 
     select * from source.order_items
 
@@ -92,7 +101,7 @@ select
     row_number() over (
         partition by newest.order_id order by line_no nulls last, delivery, line, content_hash
     ) as line_number,
-    customer_id,
+    coalesce(people.person_id, newest.customer_id) as customer_id,
     ordered_at,
     order_days.day,
     product_id,
@@ -114,6 +123,7 @@ select
     delivered_at,
     updated_at,
     content_hash
-from newest
+from people
+right join newest on newest.customer_id = people.alias
 inner join order_days on order_days.order_id = newest.order_id
 order by order_id, line_number

@@ -4,6 +4,9 @@ grain = ["order_id"]
 partition = "month"
 requires = ["orders"]
 
+[reads]
+stg_identities = "reference"
+
 [columns]
 order_id = { type = "text", doc = "The order.", checks = ["not_null"] }
 customer_id = { type = "text", doc = "Who ordered.", checks = ["not_null"] }
@@ -25,8 +28,25 @@ promised_at = { type = "timestamp", doc = "Promised delivery, UTC." }
 delivered_at = { type = "timestamp", doc = "Delivery, UTC." }
 updated_at = { type = "timestamp", doc = "Moment of this version, UTC." }
 content_hash = { type = "int64", doc = "Hash of the row as it was delivered; equal hashes are one row delivered twice.", checks = ["not_null"] }
+
+[warnings]
+unknown_statuses = """
+select status, count(*) as orders
+from this
+where
+    not is_purchase
+    and status not in ('pending', 'cancelled', 'canceled', 'refunded', 'returned', 'failed')
+    and not array_has(string_to_array($counted_statuses, ','), status)
+group by status
+order by orders desc, status"""
 ---*/
-with repeated as (
+with people as (
+
+    select alias, customer_id as person_id from stg_identities
+
+),
+
+repeated as (
 
     select order_id from source.orders group by order_id having count(*) > 1
 
@@ -61,9 +81,10 @@ versions as (
 
 newest as (
 
-    select *
-    from versions
-    where version = 1
+    select versions.*, coalesce(people.person_id, versions.customer_id) as person_id
+    from people
+    right join versions on versions.customer_id = people.alias
+    where versions.version = 1
 
 ),
 
@@ -71,7 +92,7 @@ normalised as (
 
     select
         order_id,
-        customer_id,
+        person_id as customer_id,
         ordered_at,
         day,
         hour,

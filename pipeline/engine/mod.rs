@@ -73,6 +73,9 @@ impl TaskTable {
     }
 }
 
+/// Batches between a query and the sink that takes its rows.
+const BATCHES_IN_FLIGHT: usize = 4;
+
 /// One SELECT over named tables with bound parameters.
 #[derive(Debug, Clone)]
 pub struct Task {
@@ -118,7 +121,7 @@ impl Engine {
     ///
     /// A hash join holds its build side in memory and cannot spill: on running out, the task is tried once more
     /// with joins that sort. `sink` is made anew for each try.
-    pub async fn run<S: Sink>(&self, task: &Task, sink: impl Fn() -> Result<S>) -> Result<S> {
+    pub async fn run<S: Sink + Send + 'static>(&self, task: &Task, sink: impl Fn() -> Result<S>) -> Result<S> {
         match self.attempt(task, sink()?, true).await {
             Err(Attempt::OutOfMemory) => {
                 tracing::info!(task = task.label, "out of memory with hash joins; trying again with sort-merge joins");
@@ -128,16 +131,32 @@ impl Engine {
         }
     }
 
-    async fn attempt<S: Sink>(&self, task: &Task, mut sink: S, hash_joins: bool) -> Result<S, Attempt> {
+    async fn attempt<S: Sink + Send + 'static>(
+        &self,
+        task: &Task,
+        mut sink: S,
+        hash_joins: bool,
+    ) -> Result<S, Attempt> {
         let context = self.session(task, hash_joins).await?;
         let parameters: Vec<(String, ScalarValue)> =
             task.parameters.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
         let frame = context.sql(&task.sql).await?.with_param_values(parameters)?;
         let mut stream = frame.execute_stream().await?;
+        // Encoding takes about as long as the final merge: they go on side by side.
+        let (batches, mut arriving) = tokio::sync::mpsc::channel::<RecordBatch>(BATCHES_IN_FLIGHT);
+        let writing = tokio::task::spawn_blocking(move || {
+            while let Some(batch) = arriving.blocking_recv() {
+                sink.accept(&batch)?;
+            }
+            Ok(sink)
+        });
         while let Some(batch) = stream.next().await {
-            sink.accept(&batch?).map_err(Attempt::Failed)?;
+            if batches.send(batch?).await.is_err() {
+                break;
+            }
         }
-        Ok(sink)
+        drop(batches);
+        writing.await.map_err(Error::bug).and_then(|sink| sink).map_err(Attempt::Failed)
     }
 
     /// Runs a task and keeps all of its rows: for small results.

@@ -133,7 +133,7 @@ fn probe(places: &[Place], file: &KeyFile, mut hit: impl FnMut(usize, &Place)) {
 }
 
 /// Hashes that occur in more than one month, at least one of those in a fresh extract; with the old extracts
-/// that hold them.
+/// that hold them, also those in the same month as the fresh row. The old extracts' hashes are read once.
 pub(super) async fn shared_keys(
     lake: &Storage,
     fresh: &[&ExtractRecord],
@@ -150,37 +150,24 @@ pub(super) async fn shared_keys(
                 shared.entry(pair[0].hash).or_default();
             }
         }
+        // A whole export delivered again hits with every hash, so a hit is two small numbers.
+        let mut hits: Vec<(u32, u32)> = Vec::new();
         let mut files = std::pin::pin!(key_files(lake, old));
         while let Some(file) = files.try_next().await? {
-            probe(&places, &file, |_, place| {
+            probe(&places, &file, |index, place| {
+                hits.push((index as u32, file.extract as u32));
                 if place.partition != file.partition {
                     shared.entry(place.hash).or_default();
                 }
             });
         }
-    }
-    if !shared.is_empty() {
-        add_holders(lake, old, &mut shared).await?;
+        for (index, extract) in hits {
+            if let Some(holders) = shared.get_mut(&places[index as usize].hash) {
+                holders.insert(old[extract as usize].key.clone());
+            }
+        }
     }
     Ok(shared)
-}
-
-/// Notes every old extract that holds a shared hash: also one in the same month as the fresh row.
-async fn add_holders(
-    lake: &Storage,
-    old: &[&ExtractRecord],
-    shared: &mut BTreeMap<u64, BTreeSet<Digest>>,
-) -> Result<()> {
-    let wanted: Vec<Place> =
-        shared.keys().map(|&hash| Place { hash, partition: PartitionId::Whole, extract: 0 }).collect();
-    let mut files = std::pin::pin!(key_files(lake, old));
-    while let Some(file) = files.try_next().await? {
-        let holder = &old[file.extract].key;
-        probe(&wanted, &file, |_, place| {
-            shared.entry(place.hash).or_default().insert(holder.clone());
-        });
-    }
-    Ok(())
 }
 
 /// What following their orders tells of undated lines, by extract of the lines.

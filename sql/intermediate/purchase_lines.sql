@@ -11,6 +11,8 @@ day = { type = "date", doc = "Business day of the order.", checks = ["not_null"]
 product_id = { type = "text", doc = "The product.", checks = ["not_null"] }
 category = { type = "text", doc = "The line's category, else the product's." }
 quantity = { type = "decimal(18,4)", doc = "How many.", unit = "count", checks = ["not_null"] }
+product_orders = { type = "int64", doc = "1 on the first line of its product in the order, else 0: adds up to the purchases that hold the product.", unit = "count", checks = ["not_null"] }
+category_orders = { type = "int64", doc = "1 on the first line of its category in the order, else 0: adds up to the purchases that hold the category.", unit = "count", checks = ["not_null"] }
 line_net = { type = "decimal(18,4)", doc = "The line's part of the order's net amount: in proportion to its own amount among the order's lines, rounded half up; 0 where the lines sum to nothing.", unit = "currency", checks = ["not_null"] }
 gross_profit = { type = "decimal(18,4)", doc = "line_net minus the cost of the goods, that cost scaled by the same proportion; NULL where neither the line nor the product says a unit cost.", unit = "currency" }
 
@@ -54,6 +56,23 @@ totals as (
 
 ),
 
+first_of_products as (
+
+    select order_id, product_id, min(line_number) as line_number
+    from order_lines
+    group by order_id, product_id
+
+),
+
+first_of_categories as (
+
+    select order_id, category, min(line_number) as line_number
+    from order_lines
+    where category is not null
+    group by order_id, category
+
+),
+
 valued as (
 
     select
@@ -62,10 +81,18 @@ valued as (
         purchases.customer_id,
         purchases.day,
         purchases.net_amount,
+        first_of_products.line_number is not null as is_first_of_product,
+        first_of_categories.line_number is not null as is_first_of_category,
         case when totals.lines_amount > 0 then totals.lines_amount end as lines_amount
     from order_lines
     inner join purchases on purchases.order_id = order_lines.order_id
     inner join totals on totals.order_id = order_lines.order_id
+    left join first_of_products
+        on first_of_products.order_id = order_lines.order_id
+        and first_of_products.line_number = order_lines.line_number
+    left join first_of_categories
+        on first_of_categories.order_id = order_lines.order_id
+        and first_of_categories.line_number = order_lines.line_number
 
 )
 
@@ -77,6 +104,8 @@ select
     product_id,
     category,
     quantity,
+    cast(is_first_of_product as bigint) as product_orders,
+    cast(is_first_of_category as bigint) as category_orders,
     -- Rial amounts multiplied outgrow 38 digits; the cast back rounds half up.
     coalesce(cast(cast(line_amount as decimal(76, 8)) * net_amount / lines_amount as decimal(18, 4)), 0) as line_net,
     cast(cast(line_profit as decimal(76, 8)) * net_amount / lines_amount as decimal(18, 4)) as gross_profit

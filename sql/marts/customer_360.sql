@@ -7,7 +7,8 @@ customer_months = "latest"
 tickets = { last = "365 days" }
 purchase_lines = { last = "365 days" }
 stg_orders = { last = "365 days" }
-stg_interactions = { last = "365 days" }
+message_days = { last = "365 days" }
+response_hours = { last = "365 days" }
 
 [columns]
 customer_id = { type = "text", doc = "The person: everyone of the orders, the interactions, and the customers created by the as-of date.", checks = ["not_null"] }
@@ -112,19 +113,21 @@ purchases as (
 
 lines as (
 
-    select customer_id, order_id, product_id, category, line_net
+    select customer_id, product_id, category, product_orders, category_orders, line_net
     from purchase_lines
     where day > $as_of - 365
 
 ),
 
+message_events as (
+
+    select * from message_days where day > $as_of - 365
+
+),
+
 responses as (
 
-    select *
-    from stg_interactions
-    where
-        kind in ('message_sent', 'message_delivered', 'message_opened', 'message_clicked', 'message_replied')
-        and day > $as_of - 365 and day <= $as_of
+    select * from response_hours where day > $as_of - 365
 
 ),
 
@@ -142,40 +145,83 @@ people as (
 
 ),
 
+-- A favourite is the first by orders, then revenue: both in one number, which is faster than sorting each customer's.
+channel_scores as (
+
+    select
+        customer_id,
+        channel,
+        cast(count(*) as decimal(38, 4)) * 1000000000000000000000000 + sum(net_amount) as score
+    from purchases
+    group by customer_id, channel
+
+),
+
+best_channels as (
+
+    select customer_id, max(score) as score from channel_scores group by customer_id
+
+),
+
 favourite_channels as (
 
-    select customer_id, first_value(channel order by orders desc, revenue desc, channel) as channel
-    from (
-        select customer_id, channel, count(*) as orders, sum(net_amount) as revenue
-        from purchases
-        group by customer_id, channel
-    ) as channels
-    group by customer_id
+    select scores.customer_id, min(scores.channel) as channel
+    from best_channels as best
+    inner join channel_scores as scores on scores.customer_id = best.customer_id and scores.score = best.score
+    group by scores.customer_id
+
+),
+
+category_scores as (
+
+    select
+        customer_id,
+        category,
+        cast(sum(category_orders) as decimal(38, 4)) * 1000000000000000000000000 + sum(line_net) as score
+    from lines
+    where category is not null
+    group by customer_id, category
+
+),
+
+best_categories as (
+
+    select customer_id, max(score) as score from category_scores group by customer_id
 
 ),
 
 favourite_categories as (
 
-    select customer_id, first_value(category order by orders desc, revenue desc, category) as category
-    from (
-        select customer_id, category, count(distinct order_id) as orders, sum(line_net) as revenue
-        from lines
-        where category is not null
-        group by customer_id, category
-    ) as categories
-    group by customer_id
+    select scores.customer_id, min(scores.category) as category
+    from best_categories as best
+    inner join category_scores as scores on scores.customer_id = best.customer_id and scores.score = best.score
+    group by scores.customer_id
+
+),
+
+product_scores as (
+
+    select
+        customer_id,
+        product_id,
+        cast(sum(product_orders) as decimal(38, 4)) * 1000000000000000000000000 + sum(line_net) as score
+    from lines
+    group by customer_id, product_id
+
+),
+
+best_products as (
+
+    select customer_id, max(score) as score from product_scores group by customer_id
 
 ),
 
 favourite_products as (
 
-    select customer_id, first_value(product_id order by orders desc, revenue desc, product_id) as product_id
-    from (
-        select customer_id, product_id, count(distinct order_id) as orders, sum(line_net) as revenue
-        from lines
-        group by customer_id, product_id
-    ) as products
-    group by customer_id
+    select scores.customer_id, min(scores.product_id) as product_id
+    from best_products as best
+    inner join product_scores as scores on scores.customer_id = best.customer_id and scores.score = best.score
+    group by scores.customer_id
 
 ),
 
@@ -215,11 +261,10 @@ messages as (
     select
         customer_id,
         message_id,
-        bool_or(kind = 'message_sent') as is_sent,
-        bool_or(kind = 'message_delivered') as is_delivered,
-        bool_or(kind in ('message_opened', 'message_clicked', 'message_replied')) as is_engaged
-    from responses
-    where message_id is not null
+        bool_or(is_sent) as is_sent,
+        bool_or(is_delivered) as is_delivered,
+        bool_or(is_engaged) as is_engaged
+    from message_events
     group by customer_id, message_id
 
 ),
@@ -242,9 +287,9 @@ contact_channels as (
 
     select customer_id, first_value(channel order by answers desc, channel) as channel
     from (
-        select customer_id, channel, count(*) as answers
+        select customer_id, channel, sum(answers) as answers
         from responses
-        where kind in ('message_opened', 'message_clicked', 'message_replied') and channel is not null
+        where channel is not null
         group by customer_id, channel
     ) as channels
     group by customer_id
@@ -253,10 +298,24 @@ contact_channels as (
 
 reads as (
 
-    select customer_id, hour, date_part('isodow', day) as weekday, count(*) as events
+    select customer_id, hour, date_part('isodow', day) as weekday, reads as events
     from responses
-    where kind in ('message_opened', 'message_clicked')
-    group by customer_id, hour, weekday
+    where reads > 0
+
+),
+
+-- Few people read often enough for hours of their own.
+readers as (
+
+    select customer_id from reads group by customer_id having sum(events) >= $min_best_time_events
+
+),
+
+own_reads as (
+
+    select reads.*
+    from readers
+    inner join reads on reads.customer_id = readers.customer_id
 
 ),
 
@@ -264,7 +323,7 @@ own_hours as (
 
     select customer_id, first_value(hour order by events desc, hour) as best_hour
     from (
-        select customer_id, hour, sum(events) as events from reads where hour is not null group by customer_id, hour
+        select customer_id, hour, sum(events) as events from own_reads where hour is not null group by customer_id, hour
     ) as hours
     group by customer_id
 
@@ -272,9 +331,9 @@ own_hours as (
 
 own_weekdays as (
 
-    select customer_id, first_value(weekday order by events desc, weekday) as best_weekday, sum(events) as events
+    select customer_id, first_value(weekday order by events desc, weekday) as best_weekday
     from (
-        select customer_id, weekday, sum(events) as events from reads group by customer_id, weekday
+        select customer_id, weekday, sum(events) as events from own_reads group by customer_id, weekday
     ) as weekdays
     group by customer_id
 
@@ -285,7 +344,6 @@ own_times as (
     select own_weekdays.customer_id, own_hours.best_hour, own_weekdays.best_weekday
     from own_weekdays
     left join own_hours on own_hours.customer_id = own_weekdays.customer_id
-    where own_weekdays.events >= $min_best_time_events
 
 ),
 

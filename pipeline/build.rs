@@ -11,9 +11,9 @@ use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::lake::{self, Digest, LakeFile};
 use crate::model::{Body, Check, Model, Table, seed_batch};
-use crate::plan::{Action, Known, Plan, Resolver, partition_key};
+use crate::plan::{Action, Known, Plan, ReadPartitions, Resolver, Slot, partition_key};
 use crate::report::Progress;
-use crate::snapshot::{KeyParts, PartitionId, PartitionRecord, RowCounts};
+use crate::snapshot::{KeyParts, PartitionId, PartitionRecord, Partitions, RowCounts};
 use crate::storage::Storage;
 
 /// How many broken rows a violation shows.
@@ -21,9 +21,11 @@ const SAMPLES: usize = 3;
 
 /// Every partition that a run stands on, and what had to be done for it.
 pub struct Built {
-    pub partitions: BTreeMap<String, BTreeMap<PartitionId, PartitionRecord>>,
+    pub partitions: Partitions,
+    /// Those as of the day before, where they differ and some model reads them.
+    pub eve: Partitions,
     /// Partitions built by this run, in order.
-    pub built: Vec<(String, PartitionId)>,
+    pub built: Vec<Slot>,
     /// Partitions that were to be built only if an input changed, and it didn't.
     pub unchanged: u64,
 }
@@ -45,49 +47,41 @@ impl Builder<'_> {
     /// Those of the engine and the stores, and [`Error::Interrupted`] between two steps: what was built stays
     /// in the lake, and the next run finds it there.
     pub async fn build(&self, plan: &Plan) -> Result<Built> {
-        let mut known = Known::new();
-        let mut done = Built { partitions: BTreeMap::new(), built: vec![], unchanged: 0 };
+        let mut known = Known::default();
+        let mut done = Built { partitions: BTreeMap::new(), eve: BTreeMap::new(), built: vec![], unchanged: 0 };
         self.progress.begin("build", plan.open().count() as u64);
         for step in &plan.steps {
             self.interrupt.check()?;
-            let model = self.model(&step.model)?;
+            let Slot { model, partition, eve } = &step.slot;
             let record = match &step.action {
                 Action::Reuse(record) => (**record).clone(),
                 Action::Build(_) | Action::IfChanged(_) => {
-                    self.progress.step(&format!("{} {}", step.model, step.partition));
-                    self.settle(model, step.partition, &known, &mut done).await?
+                    self.progress.step(&format!("{model} {partition}"));
+                    self.settle(&step.slot, &known, &mut done).await?
                 }
             };
-            known.insert((step.model.clone(), step.partition), Some(record.clone()));
-            done.partitions.entry(step.model.clone()).or_default().insert(step.partition, record);
+            known.insert(step.slot.clone(), Some(record.clone()));
+            let partitions = if *eve { &mut done.eve } else { &mut done.partitions };
+            partitions.entry(model.clone()).or_default().insert(*partition, record);
         }
         self.progress.end();
         Ok(done)
     }
 
-    fn model(&self, name: &str) -> Result<&Model> {
-        self.resolver.ground.catalog.get(name).ok_or_else(|| Error::bug(format!("no model `{name}`")))
-    }
-
     /// Finds what is already there under the key, or builds it.
-    async fn settle(
-        &self,
-        model: &Model,
-        partition: PartitionId,
-        known: &Known,
-        done: &mut Built,
-    ) -> Result<PartitionRecord> {
+    async fn settle(&self, slot: &Slot, known: &Known, done: &mut Built) -> Result<PartitionRecord> {
+        let model = self.resolver.model(&slot.model)?;
         let parts = self
             .resolver
-            .key_parts(model, partition, known)?
-            .map_err(|open| Error::bug(format!("{} {partition} is built before {}", model.name, open.join(", "))))?;
+            .key_parts(model, slot, known)?
+            .map_err(|open| Error::bug(format!("{} is built before {}", model.name, open.join(", "))))?;
         let key = partition_key(&model.name, &parts);
-        if let Some(record) = self.resolver.find(model, partition, &key).await? {
+        if let Some(record) = self.resolver.find(slot, &key).await? {
             done.unchanged += 1;
             return Ok(record);
         }
-        done.built.push((model.name.clone(), partition));
-        let record = self.make(model, partition, known, key, parts).await?;
+        done.built.push(slot.clone());
+        let record = self.make(model, slot, known, key, parts).await?;
         let path = lake::record_path(&record.file.path);
         self.lake.put(&path, lake::to_json(&record)?).await?;
         Ok(record)
@@ -96,7 +90,7 @@ impl Builder<'_> {
     async fn make(
         &self,
         model: &Model,
-        partition: PartitionId,
+        slot: &Slot,
         known: &Known,
         key: Digest,
         parts: KeyParts,
@@ -106,20 +100,20 @@ impl Builder<'_> {
             let checks = RowChecks::new(&model.columns, &model.grain)?;
             ParquetOut::create(local.path(), model.schema(), Some(checks))
         };
-        let tables = self.tables(model, partition, known)?;
+        let (partition, tables) = (slot.partition, self.tables(model, slot, known)?);
         let out = match self.batch(model)? {
             Some(batch) => {
                 let mut out = create()?;
                 out.write(&batch)?;
                 out
             }
-            None => self.engine.run(&self.task(model, partition, tables.clone())?, create).await?,
+            None => self.engine.run(&self.task(model, slot, tables.clone())?, create).await?,
         };
         let written = out.finish()?;
         let path = lake::partition_path(&model.name, &partition.to_string(), &key);
         // The lake never overwrites: with equal inputs, a rebuild must come out equal (law 4).
         if self.resolver.rebuild
-            && let Some(existing) = self.resolver.existing(model, partition, &key).await?
+            && let Some(existing) = self.resolver.existing(slot, &key).await?
             && existing.file.digest != written.digest
         {
             return Err(Error::bug(format!("{} ({partition}) came out different from the same inputs", model.file)));
@@ -129,10 +123,10 @@ impl Builder<'_> {
         let (mut violations, mut warnings) = (written.violations, vec![]);
         let this = TaskTable::of_files("this", model.schema(), [&file]);
         for check in &model.checks {
-            violations.extend(self.check(model, partition, check, &tables, &this).await?);
+            violations.extend(self.check(model, slot, check, &tables, &this).await?);
         }
         for check in &model.warnings {
-            warnings.extend(self.check(model, partition, check, &tables, &this).await?);
+            warnings.extend(self.check(model, slot, check, &tables, &this).await?);
         }
         let counts = self.counts(model, partition, &tables, &this, file.rows).await?;
         let checks = model.columns.iter().map(|c| c.checks.len() as u64).sum::<u64>() + model.checks.len() as u64 + 1;
@@ -143,51 +137,49 @@ impl Builder<'_> {
         Ok(match &model.body {
             Body::Sql(_) => None,
             Body::Seed(text) => Some(seed_batch(text)?),
-            Body::Calendar => Some(calendar::calendar_batch(&self.resolver.ground.calendar, self.occasions)),
-            Body::CalendarPeriods => Some(calendar::calendar_periods_batch(&self.resolver.ground.calendar)),
+            Body::Calendar => Some(calendar::calendar_batch(&self.resolver.ground(false).calendar, self.occasions)),
+            Body::CalendarPeriods => Some(calendar::calendar_periods_batch(&self.resolver.ground(false).calendar)),
         })
     }
 
-    fn task(&self, model: &Model, partition: PartitionId, tables: Vec<TaskTable>) -> Result<Task> {
+    fn task(&self, model: &Model, slot: &Slot, tables: Vec<TaskTable>) -> Result<Task> {
         let Body::Sql(sql) = &model.body else { return Err(Error::bug("not an SQL model")) };
         Ok(Task {
-            label: format!("{} ({partition})", model.file),
+            label: format!("{} ({})", model.file, slot.partition),
             sql: sql.clone(),
-            parameters: self.resolver.ground.parameters(model, partition)?,
+            parameters: self.resolver.parameters(model, slot)?,
             tables,
         })
     }
 
-    fn tables(&self, model: &Model, partition: PartitionId, known: &Known) -> Result<Vec<TaskTable>> {
-        let reads = self.resolver.ground.reads(model, partition)?;
-        reads
-            .into_iter()
-            .map(|reads| match &reads.read.table {
-                Table::Source(name) => match self.resolver.ground.sources.get(name) {
-                    Some(source) => Ok(source.task_table(partition)),
-                    None => Err(Error::config(format!("{}: there is no source `{name}`", model.file))),
-                },
-                Table::Model(name) => {
-                    let files = reads.partitions.iter().filter_map(|p| known.get(&(name.clone(), *p))?.as_ref());
-                    Ok(TaskTable::of_files(name, self.model(name)?.schema(), files.map(|record| &record.file)))
-                }
-            })
-            .collect()
+    fn tables(&self, model: &Model, slot: &Slot, known: &Known) -> Result<Vec<TaskTable>> {
+        let reads = self.resolver.reads(model, slot)?;
+        let table = |reads: ReadPartitions<'_>| match &reads.read.table {
+            Table::Source(name) => match self.resolver.ground(false).sources.get(name) {
+                Some(source) => Ok(source.task_table(slot.partition)),
+                None => Err(Error::config(format!("{}: there is no source `{name}`", model.file))),
+            },
+            Table::Model(name) => {
+                let files = reads.slots.iter().filter_map(|slot| known.get(slot));
+                Ok(TaskTable::of_files(name, self.resolver.model(name)?.schema(), files.map(|record| &record.file)))
+            }
+        };
+        reads.into_iter().map(table).collect()
     }
 
     /// Runs one SQL check; `None` when it returns no rows.
     async fn check(
         &self,
         model: &Model,
-        partition: PartitionId,
+        slot: &Slot,
         check: &Check,
         tables: &[TaskTable],
         this: &TaskTable,
     ) -> Result<Option<Violation>> {
         let task = Task {
-            label: format!("{} check {} ({partition})", model.file, check.name),
+            label: format!("{} check {} ({})", model.file, check.name, slot.partition),
             sql: check.sql.clone(),
-            parameters: self.resolver.ground.parameters(model, partition)?,
+            parameters: self.resolver.parameters(model, slot)?,
             tables: tables.iter().filter(|t| t.source || t.name != this.name).cloned().chain([this.clone()]).collect(),
         };
         let broken = self.engine.run(&task, || Ok(BrokenRows::default())).await?;
@@ -210,7 +202,7 @@ impl Builder<'_> {
         }) else {
             return Ok(None);
         };
-        let source = self.resolver.ground.sources.get(name).ok_or_else(|| Error::bug("no source"))?;
+        let source = self.resolver.ground(false).sources.get(name).ok_or_else(|| Error::bug("no source"))?;
         let key = source.home_key();
         let own = if source.follows_orders() { "where delivered.key in (select order_id from stg_orders)" } else { "" };
         let sql = format!(

@@ -6,7 +6,8 @@ use crate::build::Built;
 use crate::engine::Violation;
 use crate::error::{Error, Result};
 use crate::extract::RULES;
-use crate::snapshot::{PartitionId, PartitionRecord, RowCounts};
+use crate::plan::Slot;
+use crate::snapshot::{PartitionId, Partitions, RowCounts};
 use crate::sources::{Source, Sources, Tally};
 
 /// What a run built, with every check passed.
@@ -53,10 +54,7 @@ impl Conservation {
 }
 
 /// The counts of a source's staging partitions.
-pub fn staging_counts<'a>(
-    name: &str,
-    partitions: &'a BTreeMap<String, BTreeMap<PartitionId, PartitionRecord>>,
-) -> impl Iterator<Item = RowCounts> + use<'a> {
+pub fn staging_counts<'a>(name: &str, partitions: &'a Partitions) -> impl Iterator<Item = RowCounts> + use<'a> {
     let staging = partitions.get(&format!("stg_{name}"));
     staging.into_iter().flat_map(|p| p.values()).filter_map(|record| record.counts)
 }
@@ -103,7 +101,7 @@ impl<'a> Failed<'a> {
 
 fn violations(built: &Built) -> Vec<String> {
     let mut failures: BTreeMap<(&str, &str), Failed<'_>> = BTreeMap::new();
-    for (model, partitions) in &built.partitions {
+    for (model, partitions) in built.partitions.iter().chain(&built.eve) {
         for (partition, record) in partitions {
             for violation in &record.violations {
                 failures.entry((model, &violation.check)).or_default().add(*partition, violation);
@@ -121,7 +119,7 @@ fn violations(built: &Built) -> Vec<String> {
 /// What the partitions built in this run found odd, a line per model and check.
 pub fn warnings(built: &Built) -> Vec<String> {
     let mut found: BTreeMap<(&str, &str), Failed<'_>> = BTreeMap::new();
-    for (model, partition) in &built.built {
+    for Slot { model, partition, .. } in built.built.iter().filter(|slot| !slot.eve) {
         let Some(record) = built.partitions.get(model).and_then(|p| p.get(partition)) else { continue };
         for warning in &record.warnings {
             found.entry((model, &warning.check)).or_default().add(*partition, warning);

@@ -91,7 +91,7 @@ fn lake_paths(snapshot: &Snapshot) -> Vec<String> {
             homes.departed.values().chain(homes.arrived.values()).chain(homes.orphans.values()).chain(&homes.contested);
         paths.extend(files.map(|f| f.path.clone()));
     }
-    for record in snapshot.partitions.values().flat_map(|p| p.values()) {
+    for record in snapshot.partitions.values().chain(snapshot.eve.values()).flat_map(|p| p.values()) {
         paths.push(record.file.path.clone());
         paths.push(record_path(&record.file.path));
     }

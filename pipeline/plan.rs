@@ -14,6 +14,7 @@ use crate::sources::Sources;
 use crate::storage::Storage;
 
 /// Everything that decides what a partition is made from, apart from the lake itself.
+#[derive(Clone)]
 pub struct Ground<'a> {
     pub catalog: &'a Catalog,
     pub calendar: BusinessCalendar,
@@ -25,11 +26,21 @@ pub struct Ground<'a> {
     pub calendar_fingerprint: String,
 }
 
+/// A partition of a model, as of the run's day or as of the day before it (its *eve*).
+///
+/// Most partitions are the same on both days. A slot of the eve that differs from the run's own is there only for
+/// models that read `yesterday`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Slot {
+    pub model: String,
+    pub partition: PartitionId,
+    pub eve: bool,
+}
+
 /// One partition and what is to be done about it.
 #[derive(Debug, Clone)]
 pub struct Step {
-    pub model: String,
-    pub partition: PartitionId,
+    pub slot: Slot,
     pub action: Action,
 }
 
@@ -64,10 +75,15 @@ impl Plan {
 /// A table's partitions that one partition reads.
 pub struct ReadPartitions<'a> {
     pub read: &'a Read,
-    pub partitions: Vec<PartitionId>,
+    pub slots: Vec<Slot>,
 }
 
 impl Ground<'_> {
+    /// The same, as of the day before.
+    fn eve(&self) -> Self {
+        Self { as_of: self.as_of.pred_opt().unwrap_or(self.as_of), ..self.clone() }
+    }
+
     pub fn as_of_month(&self) -> Month {
         self.calendar.month_of(self.as_of)
     }
@@ -91,15 +107,6 @@ impl Ground<'_> {
         months.into_iter().map(PartitionId::Month).collect()
     }
 
-    /// What a partition reads of each table, by the two models' partitions and the form asked for.
-    pub fn reads<'m>(&self, model: &'m Model, partition: PartitionId) -> Result<Vec<ReadPartitions<'m>>> {
-        model
-            .reads
-            .iter()
-            .map(|read| Ok(ReadPartitions { read, partitions: self.read_partitions(partition, read)? }))
-            .collect()
-    }
-
     fn read_partitions(&self, partition: PartitionId, read: &Read) -> Result<Vec<PartitionId>> {
         let name = match &read.table {
             Table::Source(_) => return Ok(vec![partition]),
@@ -116,7 +123,9 @@ impl Ground<'_> {
         };
         let wanted: Vec<Month> = match (&read.form, partition) {
             (Form::Fold, _) => vec![last.prev()],
-            (Form::Default | Form::Reference, PartitionId::Month(_)) | (Form::Latest, _) => vec![last],
+            (Form::Default | Form::Reference, PartitionId::Month(_)) | (Form::Latest | Form::Yesterday, _) => {
+                vec![last]
+            }
             (Form::Default | Form::Reference, PartitionId::Whole) => months.clone(),
             (Form::Last(span), _) => self.first_of_span(span, partition)?.through(last).collect(),
         };
@@ -195,122 +204,217 @@ fn date(day: NaiveDate) -> ScalarValue {
     ScalarValue::Date32(Some(arrow::datatypes::Date32Type::from_naive_date(day)))
 }
 
-/// What is known so far of every partition, by model.
-pub type Known = BTreeMap<(String, PartitionId), Option<PartitionRecord>>;
+/// What is known so far of every partition: its record, or nothing while it is still to be built.
+#[derive(Default)]
+pub struct Known(BTreeMap<Slot, Option<PartitionRecord>>);
+
+impl Known {
+    pub fn insert(&mut self, slot: Slot, record: Option<PartitionRecord>) {
+        self.0.insert(slot, record);
+    }
+
+    /// A slot of the eve that nobody planned is the same as the run's own.
+    pub fn get(&self, slot: &Slot) -> Option<&PartitionRecord> {
+        let own = || self.0.get(&Slot { eve: false, ..slot.clone() });
+        self.0.get(slot).or_else(own)?.as_ref()
+    }
+
+    /// A digest over the content of some slots; `None` while one of them is still open.
+    fn digest(&self, slots: &[Slot]) -> Option<Digest> {
+        let mut hasher = KeyHasher::new("table");
+        for slot in slots {
+            let record = self.get(slot)?;
+            hasher.part("partition", &slot.partition.to_string()).part("digest", record.file.digest.as_str());
+        }
+        Some(hasher.finish())
+    }
+}
 
 /// Finds keys and the records behind them.
 pub struct Resolver<'a> {
-    pub ground: &'a Ground<'a>,
-    pub prior: Option<&'a Snapshot>,
-    pub lake: &'a Storage,
+    today: Ground<'a>,
+    eve: Ground<'a>,
+    prior: Option<&'a Snapshot>,
+    lake: &'a Storage,
     /// Build everything, whatever is there.
     pub rebuild: bool,
 }
 
-impl Resolver<'_> {
+impl<'a> Resolver<'a> {
+    pub fn new(today: Ground<'a>, prior: Option<&'a Snapshot>, lake: &'a Storage, rebuild: bool) -> Self {
+        Self { eve: today.eve(), today, prior, lake, rebuild }
+    }
+
+    /// What decides about a slot.
+    pub fn ground(&self, eve: bool) -> &Ground<'a> {
+        if eve { &self.eve } else { &self.today }
+    }
+
+    /// What a partition reads of each table, by the two models' partitions and the form asked for.
+    pub fn reads<'m>(&self, model: &'m Model, slot: &Slot) -> Result<Vec<ReadPartitions<'m>>> {
+        let reads = model.reads.iter().map(|read| {
+            let eve = slot.eve || read.form == Form::Yesterday;
+            let partitions = self.ground(eve).read_partitions(slot.partition, read)?;
+            let slots = partitions.into_iter().map(|partition| Slot { model: read.table.to_string(), partition, eve });
+            Ok(ReadPartitions { read, slots: slots.collect() })
+        });
+        reads.collect()
+    }
+
+    pub fn parameters(&self, model: &Model, slot: &Slot) -> Result<BTreeMap<String, ScalarValue>> {
+        self.ground(slot.eve).parameters(model, slot.partition)
+    }
+
     /// The parts of a partition's key; `Err(names)` when inputs of these models are still open.
-    pub fn key_parts(
-        &self,
-        model: &Model,
-        partition: PartitionId,
-        known: &Known,
-    ) -> Result<Result<KeyParts, Vec<String>>> {
+    pub fn key_parts(&self, model: &Model, slot: &Slot, known: &Known) -> Result<Result<KeyParts, Vec<String>>> {
         let mut inputs = BTreeMap::new();
         let mut open = BTreeSet::new();
-        for ReadPartitions { read, partitions } in self.ground.reads(model, partition)? {
-            match &read.table {
-                Table::Source(name) => {
-                    inputs
-                        .insert(read.table.to_string(), self.ground.sources.input_digest(name, partition).to_string());
-                }
-                Table::Model(name) => match input_digest(name, &partitions, known) {
-                    Some(digest) => {
-                        inputs.insert(name.clone(), digest.to_string());
-                    }
-                    None => {
-                        open.insert(name.clone());
-                    }
-                },
-            }
+        for ReadPartitions { read, slots } in self.reads(model, slot)? {
+            let digest = match &read.table {
+                Table::Source(name) => Some(self.today.sources.input_digest(name, slot.partition)),
+                Table::Model(_) => known.digest(&slots),
+            };
+            match digest {
+                Some(digest) => inputs.insert(read.table.to_string(), digest.to_string()).is_some(),
+                None => open.insert(read.table.to_string()),
+            };
         }
         if !open.is_empty() {
             return Ok(Err(open.into_iter().collect()));
         }
-        let parameters = self.ground.parameters(model, partition)?;
+        Ok(Ok(KeyParts { inputs, ..self.own_parts(model, slot)? }))
+    }
+
+    /// The parts of a key that are known before any input is.
+    fn own_parts(&self, model: &Model, slot: &Slot) -> Result<KeyParts> {
         let extra = match model.body {
-            Body::Calendar | Body::CalendarPeriods => self.ground.calendar_fingerprint.as_str(),
+            Body::Calendar | Body::CalendarPeriods => self.today.calendar_fingerprint.as_str(),
             _ => "",
         };
-        Ok(Ok(KeyParts {
+        let parameters = self.parameters(model, slot)?;
+        Ok(KeyParts {
             sql: Digest::of(format!("{}{extra}", model.fingerprint()).as_bytes()).to_string(),
             engine: lake::ENGINE.to_owned(),
             parameters: parameters.iter().map(|(name, value)| (name.clone(), value.to_string())).collect(),
-            inputs,
-        }))
+            inputs: BTreeMap::new(),
+        })
     }
 
     /// The record of what was built under this key, by the newest snapshot or by a run that didn't finish.
-    pub async fn find(&self, model: &Model, partition: PartitionId, key: &Digest) -> Result<Option<PartitionRecord>> {
-        if self.rebuild { Ok(None) } else { self.existing(model, partition, key).await }
+    pub async fn find(&self, slot: &Slot, key: &Digest) -> Result<Option<PartitionRecord>> {
+        if self.rebuild { Ok(None) } else { self.existing(slot, key).await }
     }
 
     /// As [`Self::find`], also when everything is to be rebuilt.
-    pub async fn existing(
-        &self,
-        model: &Model,
-        partition: PartitionId,
-        key: &Digest,
-    ) -> Result<Option<PartitionRecord>> {
-        if let Some(record) = self.prior_record(model, partition).filter(|record| &record.key == key) {
+    pub async fn existing(&self, slot: &Slot, key: &Digest) -> Result<Option<PartitionRecord>> {
+        if let Some(record) = self.prior_record(slot).filter(|record| &record.key == key) {
             return Ok(Some(record.clone()));
         }
-        let path = lake::partition_path(&model.name, &partition.to_string(), key);
+        let path = lake::partition_path(&slot.model, &slot.partition.to_string(), key);
         lake::read_record(self.lake, &lake::record_path(&path), |record: &PartitionRecord| vec![&record.file]).await
     }
 
-    pub fn prior_record(&self, model: &Model, partition: PartitionId) -> Option<&PartitionRecord> {
-        self.prior?.partitions.get(&model.name)?.get(&partition)
+    pub fn prior_record(&self, slot: &Slot) -> Option<&PartitionRecord> {
+        let prior = self.prior?;
+        let of_eve = slot.eve.then(|| prior.eve.get(&slot.model)?.get(&slot.partition)).flatten();
+        of_eve.or_else(|| prior.partitions.get(&slot.model)?.get(&slot.partition))
     }
 
     /// Plans all partitions of the wanted models, or of all.
     pub async fn plan(&self, wanted: Option<&BTreeSet<String>>) -> Result<Plan> {
-        let mut known = Known::new();
+        let mut known = Known::default();
         let mut steps = Vec::new();
-        for model in self.ground.catalog.in_order() {
-            if wanted.is_some_and(|names| !names.contains(&model.name)) {
-                continue;
-            }
-            for partition in self.ground.partitions(model) {
-                let action = self.action(model, partition, &known).await?;
-                let record = match &action {
-                    Action::Reuse(record) => Some((**record).clone()),
-                    _ => None,
-                };
-                known.insert((model.name.clone(), partition), record);
-                steps.push(Step { model: model.name.clone(), partition, action });
-            }
+        for slot in self.slots(wanted)? {
+            let model = self.model(&slot.model)?;
+            let action = self.action(model, &slot, &known).await?;
+            let record = match &action {
+                Action::Reuse(record) => Some((**record).clone()),
+                _ => None,
+            };
+            known.insert(slot.clone(), record);
+            steps.push(Step { slot, action });
         }
-        Ok(Plan { as_of: self.ground.as_of, steps })
+        Ok(Plan { as_of: self.today.as_of, steps })
     }
 
-    async fn action(&self, model: &Model, partition: PartitionId, known: &Known) -> Result<Action> {
-        let parts = match self.key_parts(model, partition, known)? {
+    pub fn model(&self, name: &str) -> Result<&'a Model> {
+        self.today.catalog.get(name).ok_or_else(|| Error::bug(format!("no model `{name}`")))
+    }
+
+    /// Everything that a run stands on, each after what it reads: all of the run's own slots, and those of the eve
+    /// that some model reads and that are not the same as the run's.
+    fn slots(&self, wanted: Option<&BTreeSet<String>>) -> Result<Vec<Slot>> {
+        let of_eve = self.read_as_of_yesterday(wanted)?;
+        let mut differing = BTreeSet::new();
+        let mut slots = Vec::new();
+        let models = self.today.catalog.in_order().filter(|m| wanted.is_none_or(|names| names.contains(&m.name)));
+        for model in models {
+            let slot = |partition, eve| Slot { model: model.name.clone(), partition, eve };
+            slots.extend(self.today.partitions(model).into_iter().map(|partition| slot(partition, false)));
+            for partition in if of_eve.contains(&model.name) { self.eve.partitions(model) } else { vec![] } {
+                let eve = slot(partition, true);
+                if self.differs_from_today(model, &eve, &differing)? {
+                    differing.insert(eve.clone());
+                    slots.push(eve);
+                }
+            }
+        }
+        Ok(slots)
+    }
+
+    /// The models that some wanted model reads as of the day before, with everything that they read.
+    fn read_as_of_yesterday(&self, wanted: Option<&BTreeSet<String>>) -> Result<BTreeSet<String>> {
+        let models = self.today.catalog.in_order().filter(|m| wanted.is_none_or(|names| names.contains(&m.name)));
+        let reads = models.flat_map(|m| &m.reads).filter(|read| read.form == Form::Yesterday);
+        let mut queue: Vec<String> = reads.map(|read| read.table.to_string()).collect();
+        let mut found = BTreeSet::new();
+        while let Some(name) = queue.pop() {
+            let model = self.model(&name)?;
+            if found.insert(name) {
+                queue.extend(model.reads.iter().filter_map(Read::model_name).map(str::to_owned));
+            }
+        }
+        Ok(found)
+    }
+
+    /// Whether a slot of the eve has other parameters or reads other partitions than the run's own.
+    fn differs_from_today(&self, model: &Model, eve: &Slot, differing: &BTreeSet<Slot>) -> Result<bool> {
+        let own = Slot { eve: false, ..eve.clone() };
+        if self.parameters(model, eve)? != self.parameters(model, &own)? {
+            return Ok(true);
+        }
+        let (of_eve, of_today) = (self.reads(model, eve)?, self.reads(model, &own)?);
+        Ok(of_eve.iter().zip(&of_today).any(|(eve, own)| {
+            let partitions = |slots: &[Slot]| slots.iter().map(|slot| slot.partition).collect::<Vec<_>>();
+            partitions(&eve.slots) != partitions(&own.slots) || eve.slots.iter().any(|slot| differing.contains(slot))
+        }))
+    }
+
+    async fn action(&self, model: &Model, slot: &Slot, known: &Known) -> Result<Action> {
+        let parts = match self.key_parts(model, slot, known)? {
             Ok(parts) => parts,
-            Err(open) => return Ok(Action::IfChanged(open)),
+            Err(open) => return self.open_action(model, slot, open),
         };
         let key = partition_key(&model.name, &parts);
-        Ok(match self.find(model, partition, &key).await? {
+        Ok(match self.find(slot, &key).await? {
             Some(record) => Action::Reuse(Box::new(record)),
-            None => Action::Build(self.reasons(model, partition, &parts)),
+            None => Action::Build(self.reasons(slot, |before| differences(before, &parts))),
         })
     }
 
-    fn reasons(&self, model: &Model, partition: PartitionId, parts: &KeyParts) -> Vec<String> {
+    /// With inputs still open, a changed parameter is reason enough; otherwise what they come out as decides.
+    fn open_action(&self, model: &Model, slot: &Slot, open: Vec<String>) -> Result<Action> {
+        let own = self.own_parts(model, slot)?;
+        let reasons = self.reasons(slot, |before| own_differences(before, &own));
+        Ok(if reasons.is_empty() { Action::IfChanged(open) } else { Action::Build(reasons) })
+    }
+
+    fn reasons(&self, slot: &Slot, differences: impl Fn(&KeyParts) -> Vec<String>) -> Vec<String> {
         if self.rebuild {
             return vec!["--rebuild".to_owned()];
         }
-        match self.prior_record(model, partition) {
-            Some(before) => differences(&before.parts, parts),
+        match self.prior_record(slot) {
+            Some(before) => differences(&before.parts),
             None => vec!["new".to_owned()],
         }
     }
@@ -329,17 +433,18 @@ pub fn partition_key(model: &str, parts: &KeyParts) -> Digest {
     hasher.finish()
 }
 
-/// A digest over the content of a table's partitions; `None` while one of them is still open.
-fn input_digest(table: &str, partitions: &[PartitionId], known: &Known) -> Option<Digest> {
-    let mut hasher = KeyHasher::new("table");
-    for partition in partitions {
-        let record = known.get(&(table.to_owned(), *partition))?.as_ref()?;
-        hasher.part("partition", &partition.to_string()).part("digest", record.file.digest.as_str());
+fn differences(before: &KeyParts, now: &KeyParts) -> Vec<String> {
+    let mut reasons = own_differences(before, now);
+    for (table, digest) in &now.inputs {
+        if before.inputs.get(table) != Some(digest) {
+            reasons.push(format!("{table} changed"));
+        }
     }
-    Some(hasher.finish())
+    reasons
 }
 
-fn differences(before: &KeyParts, now: &KeyParts) -> Vec<String> {
+/// What differs apart from the inputs.
+fn own_differences(before: &KeyParts, now: &KeyParts) -> Vec<String> {
     let mut reasons = Vec::new();
     if before.sql != now.sql {
         reasons.push("its SQL or declared types changed".to_owned());
@@ -352,11 +457,6 @@ fn differences(before: &KeyParts, now: &KeyParts) -> Vec<String> {
             Some(old) if old == value => {}
             Some(old) => reasons.push(format!("${name} {old} → {value}")),
             None => reasons.push(format!("${name} is new")),
-        }
-    }
-    for (table, digest) in &now.inputs {
-        if before.inputs.get(table) != Some(digest) {
-            reasons.push(format!("{table} changed"));
         }
     }
     reasons

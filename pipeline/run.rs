@@ -19,7 +19,7 @@ use crate::homes;
 use crate::interrupt::Interrupt;
 use crate::lake;
 use crate::listing::{Listed, ListedSource, list, version};
-use crate::model::Table;
+use crate::model::Read;
 use crate::plan::{Ground, Plan, Resolver};
 use crate::project::{OpenSource, Project};
 use crate::publish::{Workshop, docs_are_published};
@@ -92,7 +92,7 @@ pub async fn run(project: &Project, request: &Request, around: &Surroundings<'_>
     refuse(project, &extracted.sources)?;
     let ground = ground(project, request, &extracted.sources, started_at)?;
     warn_of_age(project, &ground);
-    let resolver = Resolver { ground: &ground, prior: prior.as_ref(), lake: &project.lake, rebuild: request.rebuild };
+    let resolver = Resolver::new(ground.clone(), prior.as_ref(), &project.lake, request.rebuild);
     let wanted = wanted(project, request)?;
     let planned = resolver.plan(wanted.as_ref()).await?;
     if wanted.is_none() && is_settled(&planned, prior.as_ref(), &ground) {
@@ -130,7 +130,7 @@ pub async fn plan(project: &Project, request: &Request, around: &Surroundings<'_
     let extracted = extracted(project, &listed, prior.as_ref(), around).await?;
     refuse(project, &extracted.sources)?;
     let ground = ground(project, request, &extracted.sources, (around.now)())?;
-    let resolver = Resolver { ground: &ground, prior: prior.as_ref(), lake: &project.lake, rebuild: request.rebuild };
+    let resolver = Resolver::new(ground, prior.as_ref(), &project.lake, request.rebuild);
     resolver.plan(wanted(project, request)?.as_ref()).await
 }
 
@@ -198,10 +198,7 @@ fn wanted(project: &Project, request: &Request) -> Result<Option<BTreeSet<String
             Error::config(format!("--select: there is no model `{name}`{hint}"))
         })?;
         if wanted.insert(name) {
-            queue.extend(model.reads.iter().filter_map(|read| match &read.table {
-                Table::Model(name) => Some(name.clone()),
-                Table::Source(_) => None,
-            }));
+            queue.extend(model.reads.iter().filter_map(Read::model_name).map(str::to_owned));
         }
     }
     Ok(Some(wanted))
@@ -209,7 +206,7 @@ fn wanted(project: &Project, request: &Request) -> Result<Option<BTreeSet<String
 
 fn summary(built: &Built, extracted: &Extracted) -> Summary {
     Summary {
-        built: built.built.iter().map(|(model, partition)| (model.clone(), partition.to_string())).collect(),
+        built: built.built.iter().map(|slot| (slot.model.clone(), slot.partition.to_string())).collect(),
         unchanged: built.unchanged,
         objects_read: extracted.objects_read,
         rows_read: extracted.rows_read,
@@ -418,6 +415,7 @@ async fn commit(
         engine: lake::ENGINE.to_owned(),
         sources: sources.map(|(name, source)| (name.clone(), source.state.clone())).collect(),
         partitions: checked.built().partitions.clone(),
+        eve: checked.built().eve.clone(),
         marts: prepared.marts.clone(),
         run_log: prior.map(|p| p.run_log.clone()).unwrap_or_default().into_iter().chain([log_row]).collect(),
     };

@@ -161,6 +161,9 @@ pub struct PartitionRecord {
     pub counts: Option<RowCounts>,
 }
 
+/// Partitions by model.
+pub type Partitions = BTreeMap<String, BTreeMap<PartitionId, PartitionRecord>>;
+
 /// One published file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MartFile {
@@ -219,7 +222,10 @@ pub struct Snapshot {
     pub as_of: NaiveDate,
     pub engine: String,
     pub sources: BTreeMap<String, SourceState>,
-    pub partitions: BTreeMap<String, BTreeMap<PartitionId, PartitionRecord>>,
+    pub partitions: Partitions,
+    /// Partitions as of the day before, where they differ and some model reads them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub eve: Partitions,
     pub marts: BTreeMap<String, MartRecord>,
     pub run_log: Vec<RunLogRow>,
 }

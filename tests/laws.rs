@@ -71,7 +71,7 @@ fn published(shop: &Shop) -> BTreeMap<String, Vec<u8>> {
 
 /// What `plan` would build or look at, as `model partition`.
 fn open_steps(shop: &Shop, as_of: &str) -> Vec<String> {
-    shop.plan(as_of).open().map(|s| format!("{} {}", s.model, s.partition)).collect()
+    shop.plan(as_of).open().map(|s| format!("{} {}", s.slot.model, s.slot.partition)).collect()
 }
 
 fn built(shop: &Shop, as_of: &str) -> Vec<String> {
@@ -116,7 +116,7 @@ fn a_late_file_changes_its_month_and_what_stands_on_it() {
     let certain: Vec<String> = plan
         .open()
         .filter(|s| matches!(s.action, Action::Build(_)))
-        .map(|s| format!("{} {}", s.model, s.partition))
+        .map(|s| format!("{} {}", s.slot.model, s.slot.partition))
         .collect();
     assert_eq!(certain, ["stg_orders 2024-02"]);
     let mut built = built(&shop, "2024-03-15");

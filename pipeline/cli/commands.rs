@@ -17,7 +17,7 @@ use crate::gc;
 use crate::generate::{self, Options};
 use crate::interrupt::Interrupt;
 use crate::model::embedded;
-use crate::plan::Action;
+use crate::plan::{Action, Slot};
 use crate::project::{Blueprint, Project};
 use crate::publish::published_names;
 use crate::report::Terminal;
@@ -91,7 +91,8 @@ pub(super) async fn plan(config: &Path, args: &PlanArgs) -> Result<()> {
     let mut rows = table(&["model", "partition", "action", "why"]);
     for step in plan.open() {
         let (action, why) = words(&step.action);
-        rows.add_row([step.model.clone(), step.partition.to_string(), action.to_owned(), why]);
+        let of_eve = if step.slot.eve { " (the day before)" } else { "" };
+        rows.add_row([step.slot.model.clone(), format!("{}{of_eve}", step.slot.partition), action.to_owned(), why]);
     }
     let open = plan.open().count();
     if open == 0 {
@@ -117,7 +118,8 @@ fn plan_json(plan: &crate::plan::Plan) -> serde_json::Value {
             Action::Reuse(_) => vec![],
             Action::Build(why) | Action::IfChanged(why) => why.clone(),
         };
-        serde_json::json!({ "model": step.model, "partition": step.partition, "action": action, "why": why })
+        let Slot { model, partition, eve } = &step.slot;
+        serde_json::json!({ "model": model, "partition": partition, "day_before": eve, "action": action, "why": why })
     });
     serde_json::json!({ "as_of": plan.as_of, "steps": steps.collect::<Vec<_>>() })
 }

@@ -314,6 +314,12 @@ fn relation(reader: &Model, read: &Model, form: &Form) -> Option<String> {
         Form::Reference if !reader.monthly || read.monthly || read.layer != Layer::Staging => {
             Some(format!("[reads] {} = \"reference\": for a monthly model that reads unpartitioned staging", read.name))
         }
+        Form::Yesterday if reader.monthly => {
+            Some(format!("[reads] {} = \"yesterday\": for an unpartitioned model", read.name))
+        }
+        Form::Yesterday if read.reads.iter().any(|r| r.form == Form::Yesterday) => {
+            Some(format!("[reads] {} = \"yesterday\": it looks back a day itself", read.name))
+        }
         Form::Last(_) if !read.monthly => Some(format!("[reads] {}: `last` is for monthly models", read.name)),
         Form::Default if reader.monthly && !read.monthly && !timeless => Some(format!(
             "a monthly model may not read `{}`, which is not monthly: every month would change whenever it does",

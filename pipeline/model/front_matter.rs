@@ -124,7 +124,7 @@ impl FrontMatter {
             .map(|(table, value)| {
                 let raw: RawForm = value.clone().try_into().map_err(|_| {
                     Error::config(format!(
-                        "[reads] {table}: expected \"latest\", \"reference\" or {{ last = \"90 days\" }}"
+                        "[reads] {table}: expected \"latest\", \"reference\", \"yesterday\" or {{ last = \"90 days\" }}"
                     ))
                 })?;
                 Ok((table.clone(), form(table, &raw)?))
@@ -147,8 +147,9 @@ fn form(table: &str, raw: &RawForm) -> Result<super::Form> {
     match raw {
         RawForm::Named(name) if name == "latest" => Ok(super::Form::Latest),
         RawForm::Named(name) if name == "reference" => Ok(super::Form::Reference),
+        RawForm::Named(name) if name == "yesterday" => Ok(super::Form::Yesterday),
         RawForm::Named(name) => Err(Error::config(format!(
-            "[reads] {table}: no such form as \"{name}\"; there are \"latest\", \"reference\" and {{ last = \"90 days\" }}"
+            "[reads] {table}: no such form as \"{name}\"; there are \"latest\", \"reference\", \"yesterday\" and {{ last = \"90 days\" }}"
         ))),
         RawForm::Last { last } => span(last).map(super::Form::Last).ok_or_else(|| {
             Error::config(format!("[reads] {table}: `last` takes \"90 days\" or \"$parameter\", not \"{last}\""))

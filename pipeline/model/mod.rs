@@ -74,6 +74,8 @@ pub enum Form {
     /// All of an unpartitioned table, by a monthly model that accepts to be looked at again in every month whenever
     /// that table changes.
     Reference,
+    /// The table as of the day before the as-of date, on the same inputs.
+    Yesterday,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,6 +89,16 @@ pub enum Span {
 pub struct Read {
     pub table: Table,
     pub form: Form,
+}
+
+impl Read {
+    /// The model that is read, if it isn't a source.
+    pub fn model_name(&self) -> Option<&str> {
+        match &self.table {
+            Table::Model(name) => Some(name),
+            Table::Source(_) => None,
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

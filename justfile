@@ -27,9 +27,9 @@ demo:
 deny:
     cargo deny --locked check
 
-# Write docs/bazgasht.schema.json anew, after a change of the config's types.
-schema:
-    UPDATE_SCHEMA=1 cargo test --locked --test it schema
+# Write what is generated in docs/ anew, after a change of the config's types or of a mart.
+docs:
+    UPDATE_DOCS=1 cargo test --locked --test it schema
 
 # pyarrow, polars and DuckDB open every mart (needs the Python packages of .ci/requirements.txt).
 readers PYTHON="python3":

@@ -37,6 +37,8 @@ enum Command {
     Init(InitArgs),
     /// Check config, models and mappings without reading any data.
     Check,
+    /// Print the documentation of every mart as Markdown.
+    Docs,
     /// Say which partitions would be built, and why.
     Plan(PlanArgs),
     /// Build what has changed, check it and publish the marts.
@@ -161,6 +163,7 @@ impl Cli {
         match self.command {
             Command::Init(args) => commands::init(&args.dir),
             Command::Check => commands::check(&self.config).await,
+            Command::Docs => commands::docs(&self.config),
             Command::Plan(args) => commands::plan(&self.config, &args).await,
             Command::Run(args) => commands::run(&self.config, &args.work).await,
             Command::Runs(args) => commands::runs(&self.config, &args).await,

@@ -9,6 +9,7 @@ pub mod cli;
 pub mod config;
 pub mod contract;
 pub mod decode;
+pub mod docs;
 pub mod engine;
 pub mod error;
 pub mod extract;

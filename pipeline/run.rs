@@ -167,7 +167,7 @@ fn is_settled(plan: &Plan, prior: Option<&Snapshot>, ground: &Ground<'_>) -> boo
         prior.sources.get(name).map_or(source.state.objects.is_empty(), |before| *before == source.state)
     });
     let same_models = prior.partitions.len() == ground.catalog.names().count();
-    let same = same_objects && same_models && docs_are_published(ground.catalog, prior);
+    let same = same_objects && same_models && docs_are_published(ground, prior);
     plan.is_empty() && prior.as_of == ground.as_of && same && prior.engine == lake::ENGINE
 }
 

@@ -1,12 +1,20 @@
-//! The config's JSON Schema, committed for editors, is the one that the types give.
+//! What is generated and committed is what the code gives: the config's JSON Schema and the marts' documentation.
+
+fn is_committed(file: &str, fresh: &str, recipe: &str) {
+    let path = format!("{}/docs/{file}", env!("CARGO_MANIFEST_DIR"));
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(&path, fresh).expect("written");
+    }
+    let committed = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(committed == fresh, "docs/{file} is out of date: `just {recipe}` writes it anew");
+}
 
 #[test]
 fn the_committed_schema_is_the_types_own() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/bazgasht.schema.json");
-    let schema = bazgasht::config::json_schema();
-    if std::env::var_os("UPDATE_SCHEMA").is_some() {
-        std::fs::write(path, &schema).expect("written");
-    }
-    let committed = std::fs::read_to_string(path).unwrap_or_default();
-    assert!(committed == schema, "docs/bazgasht.schema.json is out of date: `just schema` writes it anew");
+    is_committed("bazgasht.schema.json", &bazgasht::config::json_schema(), "docs");
+}
+
+#[test]
+fn the_committed_docs_are_the_models_own() {
+    is_committed("marts.md", &bazgasht::docs::embedded().expect("the shipped models"), "docs");
 }

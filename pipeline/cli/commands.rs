@@ -11,12 +11,13 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use super::text::{grouped, table};
 use super::{GcArgs, GenerateArgs, GenerateFormat, PlanArgs, RunsArgs, ShowArgs, WorkArgs};
 use crate::config::{Config, FILE_NAME, StoreRoot, TEMPLATE};
+use crate::docs;
 use crate::engine::Task;
 use crate::error::{Error, Result};
 use crate::gc;
 use crate::generate::{self, Options};
 use crate::interrupt::Interrupt;
-use crate::model::embedded;
+use crate::model::{embedded, type_name};
 use crate::plan::{Action, Slot};
 use crate::project::{Blueprint, Project};
 use crate::publish::published_names;
@@ -75,6 +76,13 @@ pub(super) async fn check(config: &Path) -> Result<()> {
     let models = blueprint.catalog.names().count();
     let sources = blueprint.config.sources.keys().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     say!("fine: {models} models over {sources}");
+    Ok(())
+}
+
+/// The marts' documentation: of the project whose config is there, else of the models in the program.
+pub(super) fn docs(config: &Path) -> Result<()> {
+    let page = if config.exists() { docs::of_project(&Blueprint::draw(load(config)?)?) } else { docs::embedded()? };
+    say!("{}", page.trim_end());
     Ok(())
 }
 
@@ -219,7 +227,7 @@ pub(super) async fn show(config: &Path, args: &ShowArgs) -> Result<()> {
     for column in &model.columns {
         columns.add_row([
             &column.name,
-            &column.data_type.to_string(),
+            &type_name(&column.data_type),
             column.unit.as_deref().unwrap_or(""),
             &column.doc,
         ]);

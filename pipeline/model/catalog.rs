@@ -81,6 +81,19 @@ impl Catalog {
         self.models.values().filter(|m| m.is_published())
     }
 
+    /// Every table that a model reads, and those that they read.
+    pub fn stands_on(&self, model: &Model) -> BTreeSet<Table> {
+        let mut found = BTreeSet::new();
+        let mut queue: Vec<&Read> = model.reads.iter().collect();
+        while let Some(read) = queue.pop() {
+            if found.insert(read.table.clone()) {
+                let next = read.model_name().and_then(|name| self.get(name));
+                queue.extend(next.into_iter().flat_map(|model| &model.reads));
+            }
+        }
+        found
+    }
+
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.models.keys().map(String::as_str)
     }
@@ -181,6 +194,7 @@ fn parse_file(
         description: front.description.clone(),
         grain: front.grain.clone(),
         monthly: front.partition == Some(PartitionBy::Month),
+        features: front.features.clone(),
         columns,
         checks,
         warnings,
@@ -226,6 +240,7 @@ fn seed_model(file: &SourceFile, name: String) -> Result<Model> {
         description: "A seed table, edited by the business.".to_owned(),
         grain: vec![],
         monthly: false,
+        features: vec![],
         columns,
         checks: vec![],
         warnings: vec![],
@@ -243,6 +258,7 @@ fn calendar_models() -> Result<Vec<Model>> {
         description: description.to_owned(),
         grain: grain.iter().map(|&g| g.to_owned()).collect(),
         monthly: false,
+        features: vec![],
         columns,
         checks: vec![],
         warnings: vec![],

@@ -53,6 +53,9 @@ pub(super) struct FrontMatter {
     pub requires: Vec<String>,
     #[serde(default)]
     pub without: Vec<String>,
+    /// What the mart is for: numbers of `docs/features.md`.
+    #[serde(default)]
+    pub features: Vec<String>,
     #[serde(default)]
     pub reads: toml::Table,
     pub columns: toml::Table,
@@ -194,6 +197,17 @@ fn column_check(name: &str) -> Result<ColumnCheck> {
             )));
         }
     })
+}
+
+/// The name by which front matter declares a type.
+pub fn type_name(data_type: &DataType) -> String {
+    match data_type {
+        DataType::Utf8 => "text".to_owned(),
+        DataType::Date32 => "date".to_owned(),
+        DataType::Timestamp(..) => "timestamp".to_owned(),
+        DataType::Decimal128(precision, scale) => format!("decimal({precision},{scale})"),
+        other => other.to_string().to_lowercase(),
+    }
 }
 
 fn data_type(name: &str) -> Result<DataType> {

@@ -7,7 +7,7 @@ mod sql;
 
 pub(crate) use catalog::embedded;
 pub use catalog::{Catalog, Origin};
-pub use front_matter::{Check, ColumnCheck};
+pub use front_matter::{Check, ColumnCheck, type_name};
 pub use seed::seed_batch;
 
 use std::collections::BTreeSet;
@@ -128,6 +128,8 @@ pub struct Model {
     pub grain: Vec<String>,
     /// Partitioned by business month, or one whole.
     pub monthly: bool,
+    /// What the mart is for: numbers of `docs/features.md`.
+    pub features: Vec<String>,
     pub columns: Vec<Column>,
     pub checks: Vec<Check>,
     /// Checks whose rows are told and don't keep a run from publishing.

@@ -6,7 +6,7 @@
 //!
 //! Invariant: what `current.json` names is immutable. Whoever reads through it sees one run, whole.
 
-mod reports;
+pub mod reports;
 mod splice;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use crate::build::Built;
 use crate::error::{Error, Result};
 use crate::lake::{self, Digest, HashingWriter, LakeFile};
-use crate::model::{Catalog, Model};
+use crate::model::{Catalog, Model, Table};
 use crate::plan::Ground;
 use crate::snapshot::{MartFile, MartOrigin, MartRecord, PartitionId, Snapshot, numbers};
 use crate::storage::Storage;
@@ -92,7 +92,7 @@ impl Workshop<'_> {
         let dir = tempfile::tempdir_in(self.scratch)?;
         let mut prepared = Prepared { marts: BTreeMap::new(), local: BTreeMap::new(), _dir: dir };
         for model in ground.catalog.marts() {
-            let mut record = describe(model);
+            let mut record = describe(ground, model);
             let before = prior.and_then(|p| p.marts.get(&model.name)).filter(|b| same_shape(b, &record));
             for (partition, built) in built.partitions.get(&model.name).into_iter().flatten() {
                 let as_of = match partition {
@@ -340,11 +340,24 @@ fn leading(schema: &Schema, grain: &str) -> usize {
     schema.fields().iter().zip(&grain).take_while(|(field, key)| field.name() == **key).count()
 }
 
-/// A mart's shape and docs, without files.
-fn describe(model: &Model) -> MartRecord {
+/// A mart's shape and docs, without files. A mart that stands on a source which isn't configured says so: that is why
+/// it is empty, or some of its columns are NULL.
+fn describe(ground: &Ground<'_>, model: &Model) -> MartRecord {
     let columns =
         model.columns.iter().map(|c| (c.name.clone(), c.data_type.to_string(), c.doc.clone(), c.unit.clone()));
-    record(&model.description, &model.grain, columns)
+    let mut mart = record(&model.description, &model.grain, columns);
+    let missing: Vec<String> = ground.catalog.stands_on(model).into_iter().filter_map(|t| missing(ground, t)).collect();
+    if !missing.is_empty() {
+        mart.metadata.push(("bazgasht.missing_sources".to_owned(), missing.join(", ")));
+    }
+    mart
+}
+
+fn missing(ground: &Ground<'_>, table: Table) -> Option<String> {
+    match table {
+        Table::Source(name) => ground.sources.get(&name).is_some_and(|s| !s.configured).then_some(name),
+        Table::Model(_) => None,
+    }
 }
 
 const AS_OF_DOC: &str = "The last business day that counts in this row.";
@@ -413,10 +426,11 @@ pub async fn current_paths(marts: &Storage) -> Result<Vec<String>> {
 }
 
 /// Whether the published marts have the shapes and docs that the models have now.
-pub fn docs_are_published(catalog: &Catalog, snapshot: &Snapshot) -> bool {
-    catalog
+pub fn docs_are_published(ground: &Ground<'_>, snapshot: &Snapshot) -> bool {
+    ground
+        .catalog
         .marts()
-        .all(|model| snapshot.marts.get(&model.name).is_some_and(|before| same_shape(before, &describe(model))))
+        .all(|model| snapshot.marts.get(&model.name).is_some_and(|before| same_shape(before, &describe(ground, model))))
 }
 
 /// The models whose marts a catalog publishes, with the two reports.

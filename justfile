@@ -11,9 +11,9 @@ check:
 test *FILTER:
     cargo test --locked -- {{ FILTER }}
 
-# The five laws over hundreds of random histories. Takes long.
+# The five laws over hundreds of random histories, and a hundred deaths of the process. Takes long.
 soak CASES="500":
-    PROPTEST_CASES={{ CASES }} BAZGASHT_SOAK=1 cargo test --locked --test it laws
+    BAZGASHT_HISTORIES={{ CASES }} BAZGASHT_KILLS=100 BAZGASHT_SOAK=1 cargo test --locked --test it -- laws killed
 
 # What a night costs (release build; a million customers and two years by default). Not a test: it prints a table.
 bench-nightly CUSTOMERS="1000000" MONTHS="24":

@@ -157,6 +157,11 @@ struct DemoArgs {
 }
 
 impl Cli {
+    /// Whether the talk on standard error is lines of JSON: then its last one, the error, is too.
+    pub fn logs_json(&self) -> bool {
+        self.log_format == LogFormat::Json
+    }
+
     /// Starts the talk and carries the command out.
     pub async fn run(self) -> Result<()> {
         start_log(self.log_format);

@@ -9,6 +9,7 @@ mod lines;
 mod mended;
 mod moments;
 mod rejects;
+mod yesterday;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -39,7 +40,7 @@ fn shop_of(sources: &str) -> Shop {
     }
     let lines =
         ["stg_orders_from_lines", "stg_order_items", "stg_order_items_dated"].into_iter().filter(|_| with_lines);
-    for name in lines.chain(["stg_orders"]) {
+    for name in lines.chain(["stg_identities", "stg_orders"]) {
         let staging = format!("sql/staging/{name}.sql");
         shop.write(&staging, std::fs::read(root.join(&staging)).expect("shipped staging"));
     }

@@ -2,6 +2,7 @@
 
 mod cli;
 mod examples;
+mod killed;
 mod laws;
 mod made_up;
 mod marts;

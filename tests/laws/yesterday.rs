@@ -1,0 +1,70 @@
+//! What a model reads as of the day before is made from today's inputs.
+
+use super::{built, order, published, shop};
+use crate::support::Shop;
+
+const GROWTH: &str = r#"/*---
+description = "Customers who have bought more than by the day before."
+grain = ["customer_id"]
+[reads]
+state = "latest"
+customers = "yesterday"
+[columns]
+customer_id = { type = "text", doc = "The customer." }
+revenue = { type = "decimal(28,4)", doc = "Bought on the as-of date.", unit = "currency" }
+---*/
+select state.customer_id, state.revenue - coalesce(customers.revenue, 0) as revenue
+from state
+left join customers on customers.customer_id = state.customer_id
+where state.revenue > coalesce(customers.revenue, 0)
+order by customer_id
+"#;
+
+fn growing() -> Shop {
+    let shop = shop();
+    shop.write("sql/marts/growth.sql", GROWTH);
+    shop.write("raw/1.ndjson", order("a", "c1", "2024-02-28", "10") + &order("b", "c1", "2024-02-29", "5"));
+    shop.write("raw/2.ndjson", order("c", "c1", "2024-03-01", "30") + &order("d", "c2", "2024-03-01", "7"));
+    shop.write("raw/3.ndjson", order("e", "c2", "2024-03-02", "40"));
+    shop
+}
+
+fn growth(shop: &Shop) -> Vec<String> {
+    shop.mart("growth").iter().map(|row| format!("{} {}", row["customer_id"], row["revenue"])).collect()
+}
+
+#[test]
+fn the_day_before_is_seen_over_a_months_end_and_within_a_month() {
+    let shop = growing();
+    shop.publish("2024-02-29");
+    assert_eq!(growth(&shop), ["c1 5.0000"]);
+    shop.publish("2024-03-01");
+    assert_eq!(growth(&shop), ["c1 30.0000", "c2 7.0000"]);
+    shop.publish("2024-03-02");
+    assert_eq!(growth(&shop), ["c2 40.0000"]);
+}
+
+#[test]
+fn what_last_night_built_is_the_day_before_of_tonight() {
+    let shop = growing();
+    shop.publish("2024-03-01");
+    // Only what the new day touches is built: its eve is what the last night left in the lake.
+    assert_eq!(
+        built(&shop, "2024-03-02"),
+        ["ledger 2024-03", "state 2024-03", "customers all", "growth all", "monthly_sales 2024-03"]
+    );
+    assert_eq!(built(&shop, "2024-03-02"), Vec::<String>::new());
+}
+
+#[test]
+fn a_late_row_belongs_to_both_days() {
+    let shop = growing();
+    shop.publish("2024-03-01");
+    shop.write("raw/late.ndjson", order("f", "c9", "2024-02-10", "1000"));
+    shop.publish("2024-03-02");
+    assert_eq!(growth(&shop), ["c2 40.0000"]);
+    let again = growing();
+    again.write("raw/late.ndjson", order("f", "c9", "2024-02-10", "1000"));
+    again.publish("2024-03-02");
+    assert!(published(&shop)["growth.parquet"] == published(&again)["growth.parquet"]);
+}

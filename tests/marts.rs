@@ -6,13 +6,14 @@
 //! To try things out without building: FIXTURE names the one folder to run, FIXTURES another folder of fixtures, and
 //! FIXTURE_MODELS a folder of models in place of the embedded ones.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::panic::catch_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use bazgasht::contract::SourceName;
+use bazgasht::model::{Catalog, Origin};
 
 use crate::support::Shop;
 
@@ -41,19 +42,41 @@ fn shop(dir: &Path) -> (Shop, String) {
     if let Some(business) = settings.get("business").and_then(|v| v.as_table()) {
         sources += &format!("[business]\n{business}\n");
     }
-    if let Ok(models) = std::env::var("FIXTURE_MODELS") {
-        sources += &format!("[models]\npath = {models:?}\n");
-    }
+    sources += "[models]\npath = \"./sql\"\n";
     let names = SourceName::ALL.map(SourceName::as_str);
     let present: Vec<&str> = names.into_iter().filter(|n| dir.join(format!("{n}.csv")).exists()).collect();
     for name in &present {
         sources += &format!("[sources.{name}]\nlocation = \"./raw/{name}.csv\"\n");
     }
     let shop = Shop::new(&project, &sources);
+    for file in models(mart(dir), &present.iter().map(|&name| name.to_owned()).collect()) {
+        shop.write(&format!("sql/{file}"), fs::read(models_dir().join(&file)).expect("a model"));
+    }
     for name in present {
         shop.write(&format!("raw/{name}.csv"), fs::read(dir.join(format!("{name}.csv"))).expect("rows"));
     }
     (shop, text("as_of").expect("an as-of date"))
+}
+
+fn models_dir() -> PathBuf {
+    let own = || Path::new(env!("CARGO_MANIFEST_DIR")).join("sql");
+    std::env::var_os("FIXTURE_MODELS").map_or_else(own, PathBuf::from)
+}
+
+/// The files of a mart and of all that it stands on: a run of those alone is quick.
+fn models(mart: &str, sources: &BTreeSet<String>) -> Vec<String> {
+    let catalog = Catalog::load(&Origin::Folder(models_dir()), sources).unwrap_or_else(|e| panic!("{e}"));
+    let model = catalog.get(mart).unwrap_or_else(|| panic!("no mart {mart}"));
+    let tables = catalog.stands_on(model).into_iter().map(|table| table.to_string());
+    let files = tables.chain([mart.to_owned()]).filter_map(|name| Some(catalog.get(&name)?.file.clone()));
+    let occasions = ["seeds/occasions.csv", "seeds/lunar_occasions.csv"].map(str::to_owned);
+    files.chain(occasions).filter(|file| models_dir().join(file).exists()).collect()
+}
+
+/// `retention_by_period-textbook` tests retention_by_period.
+fn mart(dir: &Path) -> &str {
+    let name = dir.file_name().and_then(|n| n.to_str()).expect("a name");
+    name.split('-').next().unwrap_or(name)
 }
 
 /// Numbers compare as numbers: `0.5` is `0.5000`.
@@ -111,11 +134,9 @@ fn complaints(dir: &Path) -> Vec<String> {
     let name = dir.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     let (shop, as_of) = shop(dir);
     shop.publish(&as_of);
-    // `retention_by_period-textbook` tests retention_by_period.
-    let mart = name.split('-').next().unwrap_or(&name);
     let filter = where_clause(dir);
     let rows: Vec<_> =
-        shop.mart(mart).into_iter().filter(|row| filter.iter().all(|(k, v)| row.get(k) == Some(v))).collect();
+        shop.mart(mart(dir)).into_iter().filter(|row| filter.iter().all(|(k, v)| row.get(k) == Some(v))).collect();
     compare(dir, &rows).into_iter().map(|complaint| format!("{name}: {complaint}")).collect()
 }
 

@@ -1,0 +1,153 @@
+/*---
+description = "One row per customer who entered or left a list, against the day before and against the last month's end, all on today's inputs."
+grain = ["compared_with", "list", "customer_id"]
+
+[reads]
+list_members = "yesterday"
+list_months = { last = "62 days" }
+
+[columns]
+compared_with = { type = "text", doc = "day: the day before the as-of date; month: the end of the last business month before the as-of date's own.", one_of = ["day", "month"], checks = ["not_null"] }
+list = { type = "text", doc = "The list, as in the mart segments.", checks = ["not_null"] }
+customer_id = { type = "text", doc = "The customer.", checks = ["not_null"] }
+compared_on = { type = "date", doc = "The day compared with.", checks = ["not_null"] }
+change = { type = "text", doc = "entered: in the list on the as-of date and not on compared_on; left: the other way round.", one_of = ["entered", "left"], checks = ["not_null"] }
+change_en = { type = "text", doc = "change in English.", checks = ["not_null"] }
+change_fa = { type = "text", doc = "change in Persian.", checks = ["not_null"] }
+list_kind = { type = "text", doc = "The list without its value. A customer enters the lists by region, company size and interest with the first purchase and doesn't leave them, as only today's profile is known.", one_of = ["vip", "high_risk", "new", "loyal", "inactive", "by_region", "by_company_size", "interested_in"], checks = ["not_null"] }
+value = { type = "text", doc = "The region, company size or interest; NULL for the other lists." }
+list_en = { type = "text", doc = "The list in English, with its value.", checks = ["not_null"] }
+list_fa = { type = "text", doc = "The list in Persian, with its value.", checks = ["not_null"] }
+entered_month = { type = "date", doc = "For who entered: first day of the business month in which the present run begins. That is an earlier month for who was in the list at the last month's end, left, and came back." }
+
+[checks]
+balance_of_the_day = """
+select count(*) from this
+where compared_with = 'day'
+having
+    coalesce(sum(case when change = 'entered' then 1 else -1 end), 0)
+    <> (select count(*) from segments) - (select count(*) from list_members)"""
+---*/
+with today_members as (
+
+    select list, customer_id, list_kind, value, entered_month from segments
+
+),
+
+yesterday_members as (
+
+    select list, customer_id, list_kind, value from list_members
+
+),
+
+month as (
+
+    select period_start, period_start - 1 as last_month_end from calendar_periods where grain = 'month' and day = $as_of
+
+),
+
+last_month as (
+
+    select periods.period_start
+    from calendar_periods as periods
+    inner join month on month.last_month_end = periods.day
+    where periods.grain = 'month'
+
+),
+
+list_labels as (
+
+    select code, label_en, label_fa from labels where "group" = 'list'
+
+),
+
+change_labels as (
+
+    select code, label_en, label_fa from labels where "group" = 'change'
+
+),
+
+last_members as (
+
+    select list_months.list, list_months.customer_id
+    from list_months
+    inner join last_month on last_month.period_start = list_months.month_start
+
+),
+
+day_changes as (
+
+    select
+        coalesce(today_members.list, yesterday_members.list) as list,
+        coalesce(today_members.customer_id, yesterday_members.customer_id) as customer_id,
+        case when today_members.customer_id is null then 'left' else 'entered' end as change,
+        coalesce(today_members.list_kind, yesterday_members.list_kind) as list_kind,
+        coalesce(today_members.value, yesterday_members.value) as value,
+        today_members.entered_month
+    from today_members
+    full join yesterday_members
+        on yesterday_members.list = today_members.list and yesterday_members.customer_id = today_members.customer_id
+    where today_members.customer_id is null or yesterday_members.customer_id is null
+
+),
+
+behaviour as (
+
+    select list, customer_id, entered_month from today_members where value is null
+
+),
+
+month_changes as (
+
+    select
+        coalesce(behaviour.list, last_members.list) as list,
+        coalesce(behaviour.customer_id, last_members.customer_id) as customer_id,
+        case when behaviour.customer_id is null then 'left' else 'entered' end as change,
+        coalesce(behaviour.list, last_members.list) as list_kind,
+        cast(null as varchar) as value,
+        behaviour.entered_month
+    from behaviour
+    full join last_members on last_members.list = behaviour.list and last_members.customer_id = behaviour.customer_id
+    where behaviour.customer_id is null or last_members.customer_id is null
+    union all
+    -- Whoever had bought by the last month's end was in the lists of today's profile.
+    select
+        today_members.list,
+        today_members.customer_id,
+        'entered' as change,
+        today_members.list_kind,
+        today_members.value,
+        today_members.entered_month
+    from today_members
+    inner join month on month.period_start <= today_members.entered_month
+    where today_members.value is not null
+
+),
+
+changes as (
+
+    select 'day' as compared_with, cast($as_of - 1 as date) as compared_on, day_changes.* from day_changes
+    union all
+    select 'month' as compared_with, month.last_month_end as compared_on, month_changes.*
+    from month_changes
+    cross join month
+
+)
+
+select
+    changes.compared_with,
+    changes.list,
+    changes.customer_id,
+    changes.compared_on,
+    changes.change,
+    change_labels.label_en as change_en,
+    change_labels.label_fa as change_fa,
+    changes.list_kind,
+    changes.value,
+    list_labels.label_en || coalesce(': ' || changes.value, '') as list_en,
+    list_labels.label_fa || coalesce(': ' || changes.value, '') as list_fa,
+    changes.entered_month
+from changes
+left join change_labels on change_labels.code = changes.change
+left join list_labels on list_labels.code = changes.list_kind
+order by changes.compared_with, changes.list, changes.customer_id

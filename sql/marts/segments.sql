@@ -1,0 +1,52 @@
+/*---
+description = "One row per customer and list that the customer is in on the as-of date: dynamic lists, drawn up anew every night, and the content that fits them."
+grain = ["customer_id", "list"]
+
+[columns]
+customer_id = { type = "text", doc = "The customer: someone with a purchase by the as-of date.", checks = ["not_null"] }
+list = { type = "text", doc = "vip: the first vip_share by revenue to date; high_risk: risk high of the mart churn_flags; new: first purchase less than new_days ago; loyal: RFM champions and loyal; inactive: no_purchase of churn_flags; region:, size: and interest: with the value, one list each. The last three wait for the source customers.", checks = ["not_null"] }
+list_kind = { type = "text", doc = "The list without its value.", one_of = ["vip", "high_risk", "new", "loyal", "inactive", "by_region", "by_company_size", "interested_in"], checks = ["not_null"] }
+value = { type = "text", doc = "The region, company size or interest; NULL for the other lists." }
+list_en = { type = "text", doc = "The list in English, with its value.", checks = ["not_null"] }
+list_fa = { type = "text", doc = "The list in Persian, with its value.", checks = ["not_null"] }
+entered_month = { type = "date", doc = "First day of the business month in which the present unbroken run in the list begins; a list is judged at every month's end and on the as-of date. For the lists by region, company size and interest: the month of the first purchase, as only today's profile is known.", checks = ["not_null"] }
+content_track = { type = "text", doc = "Which content fits, by segment_content.csv." }
+wording_en = { type = "text", doc = "What to say, in English." }
+wording_fa = { type = "text", doc = "What to say, in Persian." }
+
+[checks]
+nobody_is_lost = "select count(*) from this having count(*) <> (select count(*) from list_members)"
+---*/
+with members as (
+
+    select * from list_members
+
+),
+
+list_labels as (
+
+    select code, label_en, label_fa from labels where "group" = 'list'
+
+),
+
+content as (
+
+    select list, content_track, wording_en, wording_fa from segment_content
+
+)
+
+select
+    members.customer_id,
+    members.list,
+    members.list_kind,
+    members.value,
+    list_labels.label_en || coalesce(': ' || members.value, '') as list_en,
+    list_labels.label_fa || coalesce(': ' || members.value, '') as list_fa,
+    members.entered_month,
+    content.content_track,
+    content.wording_en,
+    content.wording_fa
+from members
+left join list_labels on list_labels.code = members.list_kind
+left join content on content.list = members.list_kind
+order by members.customer_id, members.list

@@ -27,7 +27,7 @@ pub fn of_project(blueprint: &Blueprint) -> String {
 /// None but bugs: the shipped models parse.
 pub fn embedded() -> Result<String> {
     let sources = SourceName::ALL.iter().map(ToString::to_string).collect();
-    Ok(page(&Catalog::load(&Origin::Embedded, &sources)?))
+    Ok(page(&Catalog::load(&Origin::Embedded, None, &sources)?))
 }
 
 fn page(catalog: &Catalog) -> String {

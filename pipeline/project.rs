@@ -91,7 +91,7 @@ impl Blueprint {
         }
         let origin = config.models.clone().map_or(Origin::Embedded, Origin::Folder);
         let configured = config.sources.keys().map(ToString::to_string).collect();
-        let catalog = Catalog::load(&origin, &configured);
+        let catalog = Catalog::load(&origin, config.added_models.as_deref(), &configured);
         if !complaints.is_empty() {
             let models = catalog.err().map(|e| format!("\n{e}")).unwrap_or_default();
             return Err(Error::Config(format!("{}{models}", complaints.render(false))));

@@ -11,7 +11,7 @@ use bazgasht::config::Config;
 use bazgasht::project::Blueprint;
 use bazgasht::validate;
 
-use crate::support::{block_on, rows, run_project};
+use crate::support::{block_on, rows, run_project, tree};
 
 fn examples() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("examples")
@@ -104,7 +104,9 @@ fn every_example_is_a_config_whose_models_plan() {
     let configs = configs();
     assert!(configs.len() >= 3, "{configs:?}");
     for config in configs {
-        let blueprint = blueprint(&config, folder.path(), Path::new("/data"));
+        let own = config.with_file_name("own");
+        let folder = if own.exists() { config.parent().expect("a folder") } else { folder.path() };
+        let blueprint = blueprint(&config, folder, Path::new("/data"));
         block_on(validate::models(&blueprint)).unwrap_or_else(|e| panic!("{}: {e}", config.display()));
     }
 }
@@ -114,6 +116,33 @@ fn each_example_has_a_readme() {
     for config in configs() {
         assert!(config.with_file_name("README.md").exists(), "{}", config.display());
     }
+}
+
+#[test]
+fn a_project_adds_a_mart_and_a_list_with_one_file_each() {
+    let example = examples().join("own_mart");
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    for (path, bytes) in tree(&example) {
+        let path = dir.path().join(path);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("created");
+        fs::write(path, bytes).expect("written");
+    }
+    let project = blueprint(&example.join("bazgasht.toml"), dir.path(), Path::new("")).open().expect("a project");
+    run_project(&project, "2026-03-10").unwrap_or_else(|e| panic!("{e}"));
+    let published = Published { dir, marts: "marts" };
+
+    let rows = published.mart("weekend_shoppers");
+    let found = rows.iter().map(|row| format!("{},{},{}\n", row["customer_id"], row["orders"], row["weekend_share"]));
+    let expected = fs::read_to_string(example.join("expected.csv")).expect("the expected rows");
+    assert_eq!(format!("customer_id,orders,weekend_share\n{}", found.collect::<String>()), expected);
+
+    let mut spenders = published.mart("segments");
+    spenders.retain(|row| row["list"] == "big_spenders");
+    let spenders: Vec<_> =
+        spenders.iter().map(|row| (row["customer_id"].as_str(), row["entered_month"].as_str())).collect();
+    assert_eq!(spenders, [("ann", "2026-02-01"), ("ben", "2026-03-01")]);
+    let lists = published.mart("customer_360");
+    assert!(lists.iter().any(|row| row["customer_id"] == "ben" && row["lists"].ends_with("big_spenders")), "{lists:?}");
 }
 
 #[test]

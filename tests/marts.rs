@@ -65,7 +65,7 @@ fn models_dir() -> PathBuf {
 
 /// The files of a mart and of all that it stands on: a run of those alone is quick.
 fn models(mart: &str, sources: &BTreeSet<String>) -> Vec<String> {
-    let catalog = Catalog::load(&Origin::Folder(models_dir()), sources).unwrap_or_else(|e| panic!("{e}"));
+    let catalog = Catalog::load(&Origin::Folder(models_dir()), None, sources).unwrap_or_else(|e| panic!("{e}"));
     let model = catalog.get(mart).unwrap_or_else(|| panic!("no mart {mart}"));
     let tables = catalog.stands_on(model).into_iter().map(|table| table.to_string());
     let files = tables.chain([mart.to_owned()]).filter_map(|name| Some(catalog.get(&name)?.file.clone()));

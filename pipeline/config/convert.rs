@@ -33,7 +33,8 @@ pub fn config(raw: File, mut reader: Reader) -> Result<Config, Complaints> {
     let project = project(&mut reader, raw.project);
     let storage = storage(&mut reader, raw.storage);
     let engine = engine(&mut reader, &raw.engine);
-    let models = raw.models.path.and_then(|path| local_folder(&mut reader, "path", &path));
+    let mut models = |key, path: Option<Placed<String>>| path.and_then(|path| local_folder(&mut reader, key, &path));
+    let (models, added_models) = (models("path", raw.models.path), models("add", raw.models.add));
     let sources = sources(&mut reader, raw.sources, &project, &storage);
     check_basis(&mut reader, &raw.business, &sources);
     let keep_days = raw.publish.keep_days.map_or(DEFAULT_KEEP_DAYS, |days| days.get());
@@ -47,6 +48,7 @@ pub fn config(raw: File, mut reader: Reader) -> Result<Config, Complaints> {
         storage,
         engine,
         models,
+        added_models,
         business: raw.business,
         publish: Publish { keep_days: u32::try_from(keep_days).unwrap_or(u32::MAX) },
         sources,

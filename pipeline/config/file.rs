@@ -129,8 +129,11 @@ table! {
 table! {
     /// Where the SQL models come from.
     pub struct RawModels {
-        /// A folder with models of the project's own, which replace those in the program.
+        /// A folder with models of the project's own, in the place of all those in the program.
         pub path: Option<Placed<String>>,
+        /// A folder with models that come to the others, or replace the one of the same layer and file name:
+        /// `marts/my_list.sql`, `seeds/ranking_points.csv`.
+        pub add: Option<Placed<String>>,
     }
 }
 

@@ -50,6 +50,8 @@ pub struct Config {
     pub engine: Engine,
     /// A folder with the project's own models, absolute; `None`: those in the program.
     pub models: Option<PathBuf>,
+    /// A folder with models that come to those, absolute.
+    pub added_models: Option<PathBuf>,
     pub business: Business,
     pub publish: Publish,
     /// The configured sources; `orders` or `order_items` is among them.

@@ -37,12 +37,18 @@ struct SourceFile {
 impl Catalog {
     /// Loads and checks every model. All complaints come in one error, a paragraph each.
     ///
-    /// `sources` are the configured sources; they decide between the variants of a model.
-    pub fn load(origin: &Origin, sources: &BTreeSet<String>) -> Result<Catalog> {
-        let files = match origin {
+    /// `added` is a folder whose files come to the others, or replace those of the same layer and name. `sources` are
+    /// the configured sources; they decide between the variants of a model.
+    pub fn load(origin: &Origin, added: Option<&Path>, sources: &BTreeSet<String>) -> Result<Catalog> {
+        let mut files = match origin {
             Origin::Embedded => embedded_files(),
             Origin::Folder(dir) => folder_files(dir)?,
         };
+        if let Some(dir) = added {
+            let own = folder_files(dir)?;
+            files.retain(|shipped| own.iter().all(|file| file.path != shipped.path));
+            files.extend(own);
+        }
         let mut complaints = Vec::new();
         let mut models = BTreeMap::new();
         let state = SessionContext::new().state();
@@ -139,7 +145,7 @@ fn folder_files(dir: &Path) -> Result<Vec<SourceFile>> {
     }
     if found.is_empty() {
         return Err(Error::config(format!(
-            "{}: no models there; `bazgasht init` writes a copy of the embedded ones",
+            "{}: no models there; they lie in its folders staging, intermediate, marts and seeds",
             dir.display()
         )));
     }

@@ -7,9 +7,9 @@ list_months = "latest"
 customer_months = "latest"
 
 [columns]
-list = { type = "text", doc = "vip, high_risk, new, loyal, inactive; or region:, size:, interest: and the value.", checks = ["not_null"] }
+list = { type = "text", doc = "vip, high_risk, new, loyal, inactive, a list of the project's own (own_lists); or region:, size:, interest: and the value.", checks = ["not_null"] }
 customer_id = { type = "text", doc = "The customer: someone with a purchase by the as-of date.", checks = ["not_null"] }
-list_kind = { type = "text", doc = "The list, or what the list is by.", one_of = ["vip", "high_risk", "new", "loyal", "inactive", "by_region", "by_company_size", "interested_in"], checks = ["not_null"] }
+list_kind = { type = "text", doc = "The list, what the list is by, or own.", one_of = ["vip", "high_risk", "new", "loyal", "inactive", "by_region", "by_company_size", "interested_in", "own"], checks = ["not_null"] }
 value = { type = "text", doc = "The region, company size or interest; NULL for the other lists." }
 entered_month = { type = "date", doc = "First day of the business month in which the present unbroken run in the list begins; for lists by region, company size and interest the month of the first purchase, as only today's profile is known.", checks = ["not_null"] }
 ---*/
@@ -53,7 +53,12 @@ details as (
 
 members as (
 
-    select list, customer_id, list as list_kind, cast(null as varchar) as value, entered_month
+    select
+        list,
+        customer_id,
+        case when list in ('vip', 'high_risk', 'new', 'loyal', 'inactive') then list else 'own' end as list_kind,
+        cast(null as varchar) as value,
+        entered_month
     from behaviour
     union all
     select

@@ -4,7 +4,7 @@ grain = ["list", "customer_id"]
 partition = "month"
 
 [columns]
-list = { type = "text", doc = "The list.", one_of = ["vip", "high_risk", "new", "loyal", "inactive"], checks = ["not_null"] }
+list = { type = "text", doc = "vip, high_risk, new, loyal, inactive, or one of own_lists.", checks = ["not_null"] }
 customer_id = { type = "text", doc = "The customer.", checks = ["not_null"] }
 month_start = { type = "date", doc = "First day of the business month at whose end the row holds.", checks = ["not_null"] }
 entered_month = { type = "date", doc = "First day of the business month in which the present unbroken run in the list begins, judged at the months' ends.", checks = ["not_null"] }
@@ -42,6 +42,12 @@ scores as (
 signs as (
 
     select customer_id, no_purchase, risk from churn_signs
+
+),
+
+own as (
+
+    select list, customer_id from own_lists
 
 ),
 
@@ -84,6 +90,8 @@ members as (
     select 'loyal' as list, customer_id from scores where segment in ('champions', 'loyal')
     union all
     select 'inactive' as list, customer_id from signs where no_purchase
+    union all
+    select list, customer_id from own
 
 )
 

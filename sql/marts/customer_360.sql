@@ -69,7 +69,7 @@ preferred_contact_channel = { type = "text", doc = "Channel of most openings, cl
 best_hour = { type = "int32", doc = "Local hour, 0 to 23, with most openings and clicks in the 365 days to the as-of date, the earliest among equals; by best_time_basis.", unit = "hour" }
 best_weekday = { type = "int32", doc = "Weekday with most openings and clicks in the same days, 1 is Monday and 7 Sunday, the first among equals.", unit = "weekday 1-7" }
 best_time_basis = { type = "text", doc = "own: from the person's own openings and clicks; project: from everyone's, for those with fewer than min_best_time_events.", one_of = ["own", "project"] }
-lists = { type = "text", doc = "Lists that the person is in, comma separated. Waits for the mart segments: NULL." }
+lists = { type = "text", doc = "Lists of the mart segments that the person is in, in alphabetical order, the project's own last, comma separated; NULL for none." }
 
 [checks]
 nobody_is_lost = "select customer_id from customer_months except select customer_id from this"
@@ -128,6 +128,28 @@ message_events as (
 responses as (
 
     select * from response_hours where day > $as_of - 365
+
+),
+
+-- Of each kind but the project's own, a person is in one list at most.
+memberships as (
+
+    select
+        customer_id,
+        concat_ws(
+            ',',
+            max(list) filter (where list_kind = 'high_risk'),
+            max(list) filter (where list_kind = 'inactive'),
+            max(list) filter (where list_kind = 'interested_in'),
+            max(list) filter (where list_kind = 'loyal'),
+            max(list) filter (where list_kind = 'new'),
+            max(list) filter (where list_kind = 'by_region'),
+            max(list) filter (where list_kind = 'by_company_size'),
+            max(list) filter (where list_kind = 'vip'),
+            string_agg(list, ',' order by list) filter (where list_kind = 'own')
+        ) as lists
+    from list_members
+    group by customer_id
 
 ),
 
@@ -427,7 +449,7 @@ select
         when own_times.customer_id is not null then 'own'
         when project_weekday.best_weekday is not null then 'project'
     end as best_time_basis,
-    cast(null as varchar) as lists
+    memberships.lists
 from people
 left join favourite_channels on favourite_channels.customer_id = people.customer_id
 left join favourite_categories on favourite_categories.customer_id = people.customer_id
@@ -437,6 +459,7 @@ left join response_times on response_times.customer_id = people.customer_id
 left join engagement on engagement.customer_id = people.customer_id
 left join contact_channels on contact_channels.customer_id = people.customer_id
 left join own_times on own_times.customer_id = people.customer_id
+left join memberships on memberships.customer_id = people.customer_id
 -- The wide tables come last, for each join copies what came before it.
 left join profiles on profiles.customer_id = people.customer_id
 left join state on state.customer_id = people.customer_id

@@ -14,7 +14,7 @@ compared_on = { type = "date", doc = "The day compared with.", checks = ["not_nu
 change = { type = "text", doc = "entered: in the list on the as-of date and not on compared_on; left: the other way round.", one_of = ["entered", "left"], checks = ["not_null"] }
 change_en = { type = "text", doc = "change in English.", checks = ["not_null"] }
 change_fa = { type = "text", doc = "change in Persian.", checks = ["not_null"] }
-list_kind = { type = "text", doc = "The list without its value. A customer enters the lists by region, company size and interest with the first purchase and doesn't leave them, as only today's profile is known.", one_of = ["vip", "high_risk", "new", "loyal", "inactive", "by_region", "by_company_size", "interested_in"], checks = ["not_null"] }
+list_kind = { type = "text", doc = "The list without its value. A customer enters the lists by region, company size and interest with the first purchase and doesn't leave them, as only today's profile is known.", one_of = ["vip", "high_risk", "new", "loyal", "inactive", "by_region", "by_company_size", "interested_in", "own"], checks = ["not_null"] }
 value = { type = "text", doc = "The region, company size or interest; NULL for the other lists." }
 list_en = { type = "text", doc = "The list in English, with its value.", checks = ["not_null"] }
 list_fa = { type = "text", doc = "The list in Persian, with its value.", checks = ["not_null"] }
@@ -103,7 +103,11 @@ month_changes as (
         coalesce(behaviour.list, last_members.list) as list,
         coalesce(behaviour.customer_id, last_members.customer_id) as customer_id,
         case when behaviour.customer_id is null then 'left' else 'entered' end as change,
-        coalesce(behaviour.list, last_members.list) as list_kind,
+        case
+            when coalesce(behaviour.list, last_members.list) in ('vip', 'high_risk', 'new', 'loyal', 'inactive')
+                then coalesce(behaviour.list, last_members.list)
+            else 'own'
+        end as list_kind,
         cast(null as varchar) as value,
         behaviour.entered_month
     from behaviour
@@ -144,10 +148,11 @@ select
     change_labels.label_fa as change_fa,
     changes.list_kind,
     changes.value,
-    list_labels.label_en || coalesce(': ' || changes.value, '') as list_en,
-    list_labels.label_fa || coalesce(': ' || changes.value, '') as list_fa,
+    coalesce(list_labels.label_en, changes.list) || coalesce(': ' || changes.value, '') as list_en,
+    coalesce(list_labels.label_fa, changes.list) || coalesce(': ' || changes.value, '') as list_fa,
     changes.entered_month
 from changes
 left join change_labels on change_labels.code = changes.change
-left join list_labels on list_labels.code = changes.list_kind
+left join list_labels
+    on list_labels.code = case when changes.list_kind = 'own' then changes.list else changes.list_kind end
 order by changes.compared_with, changes.list, changes.customer_id

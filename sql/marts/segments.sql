@@ -5,7 +5,7 @@ grain = ["customer_id", "list"]
 [columns]
 customer_id = { type = "text", doc = "The customer: someone with a purchase by the as-of date.", checks = ["not_null"] }
 list = { type = "text", doc = "vip: the first vip_share by revenue to date; high_risk: risk high of the mart churn_flags; new: first purchase less than new_days ago; loyal: RFM champions and loyal; inactive: no_purchase of churn_flags; region:, size: and interest: with the value, one list each. The last three wait for the source customers.", checks = ["not_null"] }
-list_kind = { type = "text", doc = "The list without its value.", one_of = ["vip", "high_risk", "new", "loyal", "inactive", "by_region", "by_company_size", "interested_in"], checks = ["not_null"] }
+list_kind = { type = "text", doc = "The list without its value; own for those of the project (own_lists).", one_of = ["vip", "high_risk", "new", "loyal", "inactive", "by_region", "by_company_size", "interested_in", "own"], checks = ["not_null"] }
 value = { type = "text", doc = "The region, company size or interest; NULL for the other lists." }
 list_en = { type = "text", doc = "The list in English, with its value.", checks = ["not_null"] }
 list_fa = { type = "text", doc = "The list in Persian, with its value.", checks = ["not_null"] }
@@ -40,13 +40,15 @@ select
     members.list,
     members.list_kind,
     members.value,
-    list_labels.label_en || coalesce(': ' || members.value, '') as list_en,
-    list_labels.label_fa || coalesce(': ' || members.value, '') as list_fa,
+    coalesce(list_labels.label_en, members.list) || coalesce(': ' || members.value, '') as list_en,
+    coalesce(list_labels.label_fa, members.list) || coalesce(': ' || members.value, '') as list_fa,
     members.entered_month,
     content.content_track,
     content.wording_en,
     content.wording_fa
 from members
-left join list_labels on list_labels.code = members.list_kind
-left join content on content.list = members.list_kind
+left join list_labels
+    on list_labels.code = case when members.list_kind = 'own' then members.list else members.list_kind end
+left join content
+    on content.list = case when members.list_kind = 'own' then members.list else members.list_kind end
 order by members.customer_id, members.list

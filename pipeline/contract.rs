@@ -347,6 +347,12 @@ impl Contract {
         self.time.or(created)
     }
 
+    /// Timestamps whose business days are written too, and the names of those days: SQL does no zone arithmetic.
+    pub fn other_days(&self) -> impl Iterator<Item = (usize, &'static str)> {
+        const DAYS: [(&str, &str); 2] = [("promised_at", "promised_on"), ("delivered_at", "delivered_on")];
+        DAYS.into_iter().filter_map(|(time, day)| Some((self.columns.iter().position(|c| c.name == time)?, day)))
+    }
+
     /// The column called `name`.
     pub fn column(&self, name: &str) -> Option<&Column> {
         self.columns.iter().find(|column| column.name == name)

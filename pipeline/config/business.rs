@@ -162,6 +162,8 @@ pub struct Business {
     pub reward_days: Days,
     /// A lead or quote counts as converted within so many days.
     pub conversion_days: Days,
+    /// A ticket opened within so many days of reading an article tells that reading did not help.
+    pub deflection_days: Days,
     /// Product pairs are counted in the purchases of so many days.
     pub affinity_days: Days,
     /// A product pair needs so many purchases that hold both.
@@ -205,6 +207,7 @@ impl Default for Business {
             min_cost_coverage: const { Share::new(9_500) },
             reward_days: const { Days::new(30) },
             conversion_days: const { Days::new(90) },
+            deflection_days: const { Days::new(7) },
             affinity_days: const { Days::new(365) },
             min_pairs: const { Whole::new(10) },
             min_support: const { Share::new(10) },
@@ -282,6 +285,7 @@ impl Business {
             parameter("min_cost_coverage", decimal(self.min_cost_coverage)),
             parameter("reward_days", int(self.reward_days)),
             parameter("conversion_days", int(self.conversion_days)),
+            parameter("deflection_days", int(self.deflection_days)),
             parameter("affinity_days", int(self.affinity_days)),
             parameter("min_pairs", int(self.min_pairs)),
             parameter("min_support", decimal(self.min_support)),

@@ -108,6 +108,7 @@ pub fn schema(contract: &Contract) -> SchemaRef {
         fields.push(Field::new("day", DataType::Date32, true));
         fields.push(Field::new("hour", DataType::Int32, true));
     }
+    fields.extend(contract.other_days().map(|(_, day)| Field::new(day, DataType::Date32, true)));
     fields.push(Field::new("line", DataType::Int64, true));
     fields.push(Field::new("content_hash", DataType::Int64, true));
     Arc::new(Schema::new(fields))

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Int32Array, Int64Array, RecordBatch, UInt32Array, new_null_array,
+    Array, ArrayRef, AsArray, BooleanArray, Date32Array, Int32Array, Int64Array, RecordBatch, UInt32Array, new_null_array,
 };
 use arrow::compute::{filter_record_batch, is_not_null, nullif, take_record_batch};
 use arrow::datatypes::{Date32Type, Decimal128Type, TimestampMicrosecondType};
@@ -251,10 +251,15 @@ fn accept(
         let index = contract.columns.iter().position(|c| c.name == time).unwrap_or_default();
         let instants = columns[index].as_primitive::<TimestampMicrosecondType>();
         let both: Vec<Option<(i32, i32)>> = instants.iter().map(|t| t.map(|t| decoding.zone.day_and_hour(t))).collect();
-        let days: arrow::array::Date32Array = both.iter().map(|b| b.map(|b| b.0)).collect();
+        let days: Date32Array = both.iter().map(|b| b.map(|b| b.0)).collect();
         let hours: Int32Array = both.iter().map(|b| b.map(|b| b.1)).collect();
         columns.push(Arc::new(days));
         columns.push(Arc::new(hours));
+    }
+    for (time, _) in contract.other_days() {
+        let instants = contract_columns[time].as_primitive::<TimestampMicrosecondType>().iter();
+        let days: Date32Array = instants.map(|t| t.map(|t| decoding.zone.day_and_hour(t).0)).collect();
+        columns.push(Arc::new(days));
     }
     columns.push(Arc::new(lines));
     let hashes = output.content_hashes(&contract_columns)?;

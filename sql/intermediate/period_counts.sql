@@ -1,11 +1,11 @@
 /*---
-description = "Customers at the start and end of each period, new, retained and lost but back by now, for base period and base window; periods where nobody counts are left out."
+description = "Customers at the start and end of each period, new, retained and lost but back by now, for each base; periods where nobody counts are left out."
 grain = ["grain", "basis", "base", "period_number"]
 
 [columns]
 grain = { type = "text", doc = "week, month, quarter or year.", one_of = ["week", "month", "quarter", "year"], checks = ["not_null"] }
 basis = { type = "text", doc = "What counts as active.", one_of = ["order", "interaction", "any"], checks = ["not_null"] }
-base = { type = "text", doc = "period: active in the period; window: active in the active_days before its boundary.", one_of = ["period", "window"], checks = ["not_null"] }
+base = { type = "text", doc = "period: active in the period; window: active in the active_days before its boundary; contract: with a live subscription at its boundary, the same for every basis.", one_of = ["period", "window", "contract"], checks = ["not_null"] }
 period_number = { type = "int64", doc = "The period.", checks = ["not_null"] }
 customers_start = { type = "int64", doc = "S.", unit = "count", checks = ["not_null", "non_negative"] }
 customers_end = { type = "int64", doc = "E.", unit = "count", checks = ["not_null", "non_negative"] }
@@ -94,7 +94,13 @@ window_returned as (
 
 ),
 
-both as (
+bases as (
+
+    select code as basis from labels where "group" = 'basis'
+
+),
+
+all_bases as (
 
     select
         period_base.grain,
@@ -127,6 +133,19 @@ both as (
         on window_returned.grain = window_base.grain
         and window_returned.basis = window_base.basis
         and window_returned.period_number = window_base.period_number
+    union all
+    select
+        contracts.grain,
+        bases.basis,
+        'contract' as base,
+        contracts.period_number,
+        contracts.customers_start,
+        contracts.customers_end,
+        contracts.customers_new,
+        contracts.customers_retained,
+        contracts.lost_returned_to_date
+    from contract_counts as contracts
+    cross join bases
 
 )
 
@@ -140,5 +159,5 @@ select
     coalesce(customers_new, 0) as customers_new,
     coalesce(customers_retained, 0) as customers_retained,
     coalesce(lost_returned_to_date, 0) as lost_returned_to_date
-from both
+from all_bases
 order by grain, basis, base, period_number

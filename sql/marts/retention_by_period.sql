@@ -5,18 +5,18 @@ grain = ["grain", "basis", "base", "period_start"]
 [columns]
 grain = { type = "text", doc = "week, month, quarter or year, in the project's calendar.", one_of = ["week", "month", "quarter", "year"], checks = ["not_null"] }
 basis = { type = "text", doc = "What counts as active: purchases (order), own interactions since the first purchase (interaction), or either (any).", one_of = ["order", "interaction", "any"], checks = ["not_null"] }
-base = { type = "text", doc = "period: active in the period; window: active in the active_days before its start and before its end; contract: a live subscription (waits for the subscriptions source).", one_of = ["period", "window", "contract"], checks = ["not_null"] }
+base = { type = "text", doc = "period: active in the period; window: active in the active_days before its start and before its end; contract: a live subscription on the day before its first day and on its last (or on the as-of date), whoever has one, the same for every basis; such rows exist only in a project with subscriptions.", one_of = ["period", "window", "contract"], checks = ["not_null"] }
 period_start = { type = "date", doc = "First day of the period.", checks = ["not_null"] }
 period_label = { type = "text", doc = "Label of the period in the project's calendar.", checks = ["not_null"] }
 is_complete = { type = "boolean", doc = "Whether the period ended by the as-of date.", checks = ["not_null"] }
 is_left_censored = { type = "boolean", doc = "Whether the period began within censor_days of the data's start. Then customers_new, customers_reactivated, return_rate, the textbook formula and repeat_purchase_rate are distorted; retention_rate is not.", checks = ["not_null"] }
 customers_start = { type = "int64", doc = "S: customers of the period before. NULL for base window until active_days of data have passed.", unit = "count", checks = ["non_negative"] }
 customers_end = { type = "int64", doc = "E: customers of this period.", unit = "count", checks = ["not_null", "non_negative"] }
-customers_new = { type = "int64", doc = "N: those of customers_end whose first active day lies in the period.", unit = "count", checks = ["not_null", "non_negative"] }
+customers_new = { type = "int64", doc = "N: those of customers_end whose first active day, or for base contract whose first subscription's start, lies in the period.", unit = "count", checks = ["not_null", "non_negative"] }
 customers_retained = { type = "int64", doc = "In customers_start and in customers_end.", unit = "count", checks = ["non_negative"] }
 customers_reactivated = { type = "int64", doc = "customers_end minus customers_new minus customers_retained.", unit = "count", checks = ["non_negative"] }
 customers_lost = { type = "int64", doc = "customers_start minus customers_retained.", unit = "count", checks = ["non_negative"] }
-lost_returned_to_date = { type = "int64", doc = "Those of customers_lost who have been active again since, up to the as-of date.", unit = "count", checks = ["non_negative"] }
+lost_returned_to_date = { type = "int64", doc = "Those of customers_lost who have been active again since, up to the as-of date; for base contract, who have had a subscription again.", unit = "count", checks = ["non_negative"] }
 retention_rate = { type = "float64", doc = "customers_retained / customers_start.", unit = "fraction", checks = ["fraction"] }
 retention_rate_formula = { type = "float64", doc = "The textbook formula (customers_end - customers_new) / customers_start; reactivated customers can push it above 1.", unit = "fraction", checks = ["non_negative"] }
 return_rate = { type = "float64", doc = "(customers_end - customers_new) / customers_end.", unit = "fraction", checks = ["fraction"] }
@@ -38,12 +38,22 @@ repeat_revenue_share = { type = "float64", doc = "Share of revenue from purchase
 [checks]
 sets_add_up = "select * from this where customers_retained + customers_reactivated + customers_new <> customers_end or lost_returned_to_date > customers_lost"
 ---*/
-with bases as (
+with has_contracts as (
+
+    select count(*) > 0 as is_true from contract_counts
+
+),
+
+bases as (
 
     select basis.code as basis, base.code as base
     from labels as basis
     cross join labels as base
-    where basis."group" = 'basis' and base."group" = 'base' and base.code <> 'contract'
+    cross join has_contracts
+    where
+        basis."group" = 'basis'
+        and base."group" = 'base'
+        and (base.code <> 'contract' or has_contracts.is_true)
 
 ),
 
@@ -53,7 +63,7 @@ frame as (
         periods.*,
         bases.basis,
         bases.base,
-        bases.base = 'period' or periods.is_window_known as is_start_known
+        bases.base <> 'window' or periods.is_window_known as is_start_known
     from project_periods as periods
     cross join bases
 

@@ -26,6 +26,8 @@ campaign_id = { type = "text", doc = "Campaign that the source declares for the 
 region = { type = "text", doc = "Region of the order." }
 promised_at = { type = "timestamp", doc = "Promised delivery, UTC." }
 delivered_at = { type = "timestamp", doc = "Delivery, UTC." }
+promised_on = { type = "date", doc = "Business day of promised_at." }
+delivered_on = { type = "date", doc = "Business day of delivered_at." }
 updated_at = { type = "timestamp", doc = "Moment of this version, UTC." }
 content_hash = { type = "int64", doc = "Hash of the row as it was delivered; equal hashes are one row delivered twice.", checks = ["not_null"] }
 
@@ -108,6 +110,8 @@ normalised as (
         nullif(trim(translate(region, 'يك', 'یک')), '') as region,
         promised_at,
         delivered_at,
+        promised_on,
+        delivered_on,
         updated_at,
         content_hash
     from newest
@@ -134,6 +138,8 @@ select
     region,
     promised_at,
     delivered_at,
+    promised_on,
+    delivered_on,
     updated_at,
     content_hash
 from normalised

@@ -24,6 +24,8 @@ campaign_id = { type = "text", doc = "Campaign that the source declares for the 
 region = { type = "text", doc = "Region of the order." }
 promised_at = { type = "timestamp", doc = "Promised delivery, UTC." }
 delivered_at = { type = "timestamp", doc = "Delivery, UTC." }
+promised_on = { type = "date", doc = "Business day of promised_at." }
+delivered_on = { type = "date", doc = "Business day of delivered_at." }
 updated_at = { type = "timestamp", doc = "Moment of this version, UTC." }
 ---*/
 with lines as (
@@ -52,6 +54,8 @@ orders as (
         first_value(region order by ordered_at, line_number) filter (where region is not null) as region,
         first_value(promised_at order by ordered_at, line_number) filter (where promised_at is not null) as promised_at,
         first_value(delivered_at order by ordered_at, line_number) filter (where delivered_at is not null) as delivered_at,
+        first_value(promised_on order by ordered_at, line_number) filter (where promised_on is not null) as promised_on,
+        first_value(delivered_on order by ordered_at, line_number) filter (where delivered_on is not null) as delivered_on,
         max(updated_at) as updated_at
     from lines
     group by order_id
@@ -87,6 +91,8 @@ select
     region,
     promised_at,
     delivered_at,
+    promised_on,
+    delivered_on,
     updated_at
 from netted
 order by order_id

@@ -1,0 +1,234 @@
+/*---
+description = "What people say: one row per grain, period, kind of feedback and topic, where there was any."
+grain = ["grain", "period_start", "kind", "topic"]
+
+[columns]
+grain = { type = "text", doc = "week, month, quarter or year, in the project's calendar.", one_of = ["week", "month", "quarter", "year"], checks = ["not_null"] }
+period_start = { type = "date", doc = "First day of the period.", checks = ["not_null"] }
+period_label = { type = "text", doc = "Label of the period in the project's calendar.", checks = ["not_null"] }
+is_complete = { type = "boolean", doc = "Whether the period ended by the as-of date.", checks = ["not_null"] }
+kind = { type = "text", doc = "Kind of feedback, by feedback_kinds.csv.", checks = ["not_null"] }
+kind_en = { type = "text", doc = "kind in English.", checks = ["not_null"] }
+kind_fa = { type = "text", doc = "kind in Persian.", checks = ["not_null"] }
+topic = { type = "text", doc = "Topic as the source gives it, or else the reason; NULL for feedback without either." }
+items = { type = "int64", doc = "Pieces of feedback. A survey's answer outside its scale is none.", unit = "count", checks = ["not_null", "positive"] }
+customers = { type = "int64", doc = "Customers and leads who gave them.", unit = "count", checks = ["not_null", "positive"] }
+customers_lost = { type = "int64", doc = "Those of them for whom a reason for leaving (churn_reason) is on record by the as-of date, earlier or later: what lost customers missed. NULL while the data hold no churn_reason.", unit = "count", checks = ["non_negative"] }
+share = { type = "float64", doc = "items / all items of this kind in the period.", unit = "fraction", checks = ["not_null", "fraction"] }
+mean_score = { type = "float64", doc = "Mean score: 0 to 10 for survey_nps, 1 to 5 for survey_csat, as sent for other kinds; NULL without one.", unit = "score" }
+items_before = { type = "int64", doc = "Items of the same kind and topic in the period before; NULL when that lies before the first feedback of this kind.", unit = "count", checks = ["non_negative"] }
+share_change = { type = "float64", doc = "Difference of share from the period before, where a topic that nobody named has share 0; NULL when this period is incomplete or nobody gave feedback of this kind in the one before.", unit = "fraction" }
+mean_score_change = { type = "float64", doc = "Difference of mean_score from the period before; NULL when this period is incomplete or either has no value.", unit = "score" }
+
+[checks]
+shares_add_up = """
+select grain, period_start, kind
+from this
+group by grain, period_start, kind
+having abs(sum(share) - 1) > 0.000001"""
+---*/
+with items as (
+
+    select customer_id, day, kind, topic, cast(score as decimal(18, 4)) as score
+    from feedback
+
+),
+
+lost as (
+
+    select distinct customer_id from items where kind = 'churn_reason'
+
+),
+
+has_lost as (
+
+    select count(*) > 0 as is_known from lost
+
+),
+
+marked as (
+
+    select items.*, lost.customer_id as lost_id
+    from lost
+    right join items on items.customer_id = lost.customer_id
+
+),
+
+-- One window over all items: a million of them, one per customer and topic, would take many times as long.
+neighbours as (
+
+    select
+        *,
+        lag(customer_id) over in_order as previous_customer_id,
+        lag(kind) over in_order as previous_kind,
+        lag(topic) over in_order as previous_topic,
+        lag(day) over in_order as previous_item_on
+    from marked
+    window in_order as (order by customer_id, kind, topic, day)
+
+),
+
+-- A person counts in a period with the first item in it that has the kind and topic.
+preceded as (
+
+    select
+        *,
+        case
+            when
+                previous_customer_id = customer_id
+                and previous_kind = kind
+                and (previous_topic is not distinct from topic)
+                then previous_item_on
+        end as previous_day
+    from neighbours
+
+),
+
+days as (
+
+    select
+        day,
+        max(period_start) filter (where grain = 'week') as week_start,
+        max(period_start) filter (where grain = 'month') as month_start,
+        max(period_start) filter (where grain = 'quarter') as quarter_start,
+        max(period_start) filter (where grain = 'year') as year_start
+    from calendar_periods
+    group by day
+
+),
+
+first_items as (
+
+    select
+        preceded.day,
+        preceded.kind,
+        preceded.topic,
+        preceded.score,
+        preceded.lost_id is not null as is_lost,
+        coalesce(preceded.previous_day < days.week_start, true) as first_of_week,
+        coalesce(preceded.previous_day < days.month_start, true) as first_of_month,
+        coalesce(preceded.previous_day < days.quarter_start, true) as first_of_quarter,
+        coalesce(preceded.previous_day < days.year_start, true) as first_of_year
+    from days
+    inner join preceded on preceded.day = days.day
+
+),
+
+-- Counted by day, so that the four grains only have to add up.
+daily as (
+
+    select
+        day,
+        kind,
+        topic,
+        is_lost,
+        count(*) as items,
+        count(score) as scores,
+        sum(score) as score,
+        count(*) filter (where first_of_week) as week_customers,
+        count(*) filter (where first_of_month) as month_customers,
+        count(*) filter (where first_of_quarter) as quarter_customers,
+        count(*) filter (where first_of_year) as year_customers
+    from first_items
+    group by day, kind, topic, is_lost
+
+),
+
+by_grain as (
+
+    select
+        periods.grain,
+        periods.period_number,
+        daily.kind,
+        daily.topic,
+        daily.is_lost,
+        daily.items,
+        daily.scores,
+        daily.score,
+        case periods.grain
+            when 'week' then daily.week_customers
+            when 'month' then daily.month_customers
+            when 'quarter' then daily.quarter_customers
+            else daily.year_customers
+        end as customers
+    from daily
+    inner join calendar_periods as periods on periods.day = daily.day
+
+),
+
+topics as (
+
+    select
+        grain,
+        period_number,
+        kind,
+        topic,
+        sum(items) as items,
+        sum(customers) as customers,
+        coalesce(sum(customers) filter (where is_lost), 0) as customers_lost,
+        cast(sum(score) as double) / nullif(sum(scores), 0) as mean_score
+    from by_grain
+    group by grain, period_number, kind, topic
+
+),
+
+kinds as (
+
+    select grain, period_number, kind, sum(items) as items
+    from topics
+    group by grain, period_number, kind
+
+),
+
+first_periods as (
+
+    select grain, kind, min(period_number) as period_number
+    from kinds
+    group by grain, kind
+
+),
+
+shares as (
+
+    select topics.*, cast(topics.items as double) / kinds.items as share
+    from topics
+    inner join kinds
+        on kinds.grain = topics.grain
+        and kinds.period_number = topics.period_number
+        and kinds.kind = topics.kind
+
+)
+
+select
+    shares.grain,
+    periods.period_start,
+    periods.period_label,
+    periods.is_complete,
+    shares.kind,
+    labels.label_en as kind_en,
+    labels.label_fa as kind_fa,
+    shares.topic,
+    shares.items,
+    shares.customers,
+    case when has_lost.is_known then shares.customers_lost end as customers_lost,
+    shares.share,
+    shares.mean_score,
+    case when shares.period_number > first_periods.period_number then coalesce(previous.items, 0) end as items_before,
+    case when periods.is_complete and kinds.items > 0 then shares.share - coalesce(previous.share, 0) end as share_change,
+    case when periods.is_complete then shares.mean_score - previous.mean_score end as mean_score_change
+from shares
+inner join past_periods as periods
+    on periods.grain = shares.grain and periods.period_number = shares.period_number
+inner join feedback_kinds as labels on labels.kind = shares.kind
+inner join first_periods on first_periods.grain = shares.grain and first_periods.kind = shares.kind
+left join kinds
+    on kinds.grain = shares.grain
+    and kinds.kind = shares.kind
+    and kinds.period_number = shares.period_number - 1
+left join shares as previous
+    on previous.grain = shares.grain
+    and previous.kind = shares.kind
+    and previous.period_number = shares.period_number - 1
+    and coalesce(previous.topic, '') = coalesce(shares.topic, '')
+cross join has_lost
+order by grain, period_start, kind, topic

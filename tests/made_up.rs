@@ -20,6 +20,14 @@ location = "./raw/order_items"
 location = "./raw/interactions"
 [sources.customers]
 location = "./raw/customers"
+[sources.products]
+location = "./raw/products"
+[sources.campaigns]
+location = "./raw/campaigns"
+[sources.subscriptions]
+location = "./raw/subscriptions"
+[sources.identities]
+location = "./raw/identities"
 "#;
 
 struct Raw<'a>(&'a Shop);

@@ -22,12 +22,20 @@ pub(super) struct Campaign {
     pub holdout: Option<f64>,
     /// Taken off the prices of what is bought through it.
     pub discount: f64,
+    /// One customer in so many is written to.
+    pub one_in: u32,
 }
 
 /// Messages go out on so many days from the start, not to flood the call centre.
 pub(super) const WAVES: u32 = 3;
-/// One customer in so many is written to by a campaign.
-pub(super) const ONE_IN: u32 = 12;
+/// One customer in so many is written to by a usual campaign.
+const ONE_IN: u32 = 12;
+const HOLDOUT: f64 = 0.1;
+/// At its two great occasions a shop with fewer customers than this writes to more of them and leaves more
+/// out, so that even there the effect can be told.
+const SMALL_SHOP: u32 = 50_000;
+const GREAT_ONE_IN: u32 = 3;
+const GREAT_HOLDOUT: f64 = 0.3;
 
 const MIDDLE_KINDS: [(&str, &str); 4] = [
     ("retention", "باشگاه مشتریان"),
@@ -52,15 +60,17 @@ struct Theme {
     name: &'static str,
     days: u32,
     discount: f64,
+    great: bool,
 }
 
 fn theme_of(date: NaiveDate) -> Option<Theme> {
-    let theme = |kind, name, days, discount| Some(Theme { kind, name, days, discount });
+    let theme = |kind, name, days, discount| Some(Theme { kind, name, days, discount, great: false });
+    let great = |name, days, discount| Some(Theme { kind: "retention", name, days, discount, great: true });
     let black_friday_eve = black_friday(date.year()).map(|friday| friday - Days::new(2));
     match (date.month(), date.day()) {
-        (3, 6) => theme("retention", "جشنوارهٔ نوروز", 13, 0.12),
+        (3, 6) => great("جشنوارهٔ نوروز", 13, 0.12),
         (9, 12) => theme("retention", "بازگشایی مدارس", 12, 0.08),
-        (12, 15) => theme("retention", "جشن یلدا", 6, 0.10),
+        (12, 15) => great("جشن یلدا", 6, 0.10),
         _ if Some(date) == black_friday_eve => theme("acquisition", "Black Friday", 4, 0.25),
         (_, 2) => theme("newsletter", "خبرنامه", 3, 0.0),
         (month, 18) => {
@@ -84,7 +94,9 @@ fn new_campaign(
         5..8 => Channel::Sms,
         _ => Channel::Push,
     };
-    let cost_euro = (40.0 + f64::from(customers / ONE_IN) * 0.02).round();
+    let great = theme.great && customers < SMALL_SHOP;
+    let (one_in, holdout) = if great { (GREAT_ONE_IN, GREAT_HOLDOUT) } else { (ONE_IN, HOLDOUT) };
+    let cost_euro = (40.0 + f64::from(customers / one_in) * 0.02).round();
     let cost = (cost_euro * currency.units_per_euro()) as i64 * rng.random_range(8..13) / 10;
     Campaign {
         number,
@@ -94,8 +106,9 @@ fn new_campaign(
         starts_day: day,
         ends_day: day + theme.days - 1,
         cost,
-        holdout: (theme.kind != "newsletter").then_some(0.1),
+        holdout: (theme.kind != "newsletter").then_some(holdout),
         discount: theme.discount,
+        one_in,
     }
 }
 

@@ -83,6 +83,25 @@ words!(
 );
 
 words!(
+    /// What can be subscribed to.
+    Plan {
+        Basic = "basic",
+        Plus = "plus",
+        Pro = "pro",
+    }
+);
+
+words!(
+    /// Where a subscription stands.
+    Standing {
+        Active = "active",
+        Cancelled = "cancelled",
+        Expired = "expired",
+        Changed = "changed",
+    }
+);
+
+words!(
     /// What a ticket, comment or wish is about.
     Topic {
         Delivery = "delivery",

@@ -5,11 +5,13 @@
 //! of their own (gamma between customers), and after each purchase may be gone for good (with a chance
 //! of their own, beta between customers). Seasons stretch and shrink the time between purchases.
 //!
-//! The same options give the same bytes. Memory is 20 bytes per customer plus one day's rows.
+//! The same options give the same bytes. Memory is 20 bytes per customer, some more for each subscription,
+//! and one day's rows.
 //!
 //! Written under `<source>/dt=YYYY-MM-DD/`, the shop's local day of the export: `orders`,
-//! `order_items`, `interactions`, `customers` (the first day holds everyone who was there before), and
-//! on the first day `products` and `campaigns`. A day without rows has no file.
+//! `order_items`, `interactions`, `customers` and `subscriptions` (the first day holds everyone and
+//! everything that was there before), and on the first day `products`, `campaigns` and `identities`. A day
+//! without rows has no file.
 
 mod campaign;
 mod catalog;
@@ -23,6 +25,7 @@ mod row;
 mod sale;
 mod season;
 mod shop;
+mod subscription;
 mod visit;
 
 #[cfg(test)]
@@ -50,6 +53,8 @@ pub struct Summary {
     pub customers: SourceSummary,
     pub products: SourceSummary,
     pub campaigns: SourceSummary,
+    pub subscriptions: SourceSummary,
+    pub identities: SourceSummary,
     /// Distinct orders among the rows of `orders`.
     pub orders_placed: u64,
     /// Orders that were cancelled on the day they were placed; they have one row and no refund.

@@ -8,7 +8,7 @@ use chrono::NaiveDate;
 use super::campaign::{Campaign, CampaignNumber};
 use super::catalog::{CATEGORIES, Catalog, ProductNumber};
 use super::customer::{CustomerNumber, Traits};
-use super::kind::{Channel, Kind, Reason, Status, Topic};
+use super::kind::{Channel, Kind, Plan, Reason, Standing, Status, Topic};
 use super::names::{COMPANY_SIZES, region, with_arabic_letters, with_persian_digits};
 use super::options::Options;
 use super::season::Season;
@@ -19,6 +19,8 @@ pub(super) struct World {
     pub season: Season,
     pub catalog: Catalog,
     pub campaigns: Vec<Campaign>,
+    /// Customers who had come by the end of the first day of files.
+    pub old_customers: u32,
 }
 
 /// An identifier: its letter and its number, with at least eight digits.
@@ -188,12 +190,21 @@ pub(super) struct Interaction {
 
 const _: () = assert!(size_of::<Interaction>() == 72, "a busy day is to fit into memory");
 
+impl Interaction {
+    /// The app knows some of its users by an id of its own.
+    fn known_as(&self, world: &World) -> Id {
+        let in_app = self.channel == Some(Channel::App);
+        let identity = Identity::of(self.customer, world).filter(|_| in_app);
+        identity.map_or(customer_id(self.customer), |identity| identity.alias())
+    }
+}
+
 impl Row for Interaction {
     const SOURCE: &'static str = "interactions";
 
-    fn write(&self, _: &World, fields: &mut impl Fields) {
+    fn write(&self, world: &World, fields: &mut impl Fields) {
         fields.id("event_id", Some(Id('E', self.number)));
-        fields.id("customer_id", Some(customer_id(self.customer)));
+        fields.id("customer_id", Some(self.known_as(world)));
         fields.instant("occurred_at", Some(self.at), Zone::Utc);
         fields.text("kind", Some(self.kind.word()));
         fields.text("channel", self.channel.map(Channel::word));
@@ -247,6 +258,73 @@ impl Row for Profile {
 fn phone(traits: &Traits) -> String {
     let number = format!("0970{:07}", traits.phone);
     if traits.arabic_letters { with_persian_digits(&number) } else { number }
+}
+
+/// A version of a subscription.
+#[derive(Debug, Clone)]
+pub(super) struct Subscription {
+    pub number: u64,
+    pub customer: CustomerNumber,
+    pub plan: Plan,
+    /// In the shop's count, as the next.
+    pub starts_day: u32,
+    /// The last day; none while it is open.
+    pub ends_day: Option<u32>,
+    pub standing: Standing,
+    pub updated_at: i64,
+}
+
+impl Row for Subscription {
+    const SOURCE: &'static str = "subscriptions";
+
+    fn write(&self, world: &World, fields: &mut impl Fields) {
+        let monthly_value = (self.plan.monthly_euro() * world.options.currency.units_per_euro()) as i64;
+        fields.id("subscription_id", Some(Id('S', self.number)));
+        fields.id("customer_id", Some(customer_id(self.customer)));
+        fields.date("starts_on", Some(world.season.date(self.starts_day)));
+        fields.date("ends_on", self.ends_day.map(|day| world.season.date(day)));
+        fields.text("plan", Some(self.plan.word()));
+        fields.money("monthly_value", Some(monthly_value));
+        fields.text("status", Some(self.standing.word()));
+        fields.instant("updated_at", Some(self.updated_at), Zone::Utc);
+    }
+}
+
+/// Who is meant by an id that the app made up. Only those who came early have one: later the app took over
+/// the shop's own ids.
+pub(super) struct Identity(CustomerNumber);
+
+impl Identity {
+    /// One customer in so many has an id of the app.
+    const ONE_IN: u32 = 9;
+
+    fn of(customer: CustomerNumber, world: &World) -> Option<Self> {
+        let number = customer.get();
+        (number.is_multiple_of(Self::ONE_IN) && number <= world.old_customers).then_some(Self(customer))
+    }
+
+    /// How many there are.
+    pub(super) fn count(world: &World) -> u32 {
+        world.old_customers / Self::ONE_IN
+    }
+
+    /// The one with a number from 1.
+    pub(super) fn nth(number: u32) -> Self {
+        Self(NonZeroU32::new(number * Self::ONE_IN).unwrap_or(NonZeroU32::MIN))
+    }
+
+    fn alias(&self) -> Id {
+        Id('A', u64::from(self.0.get()))
+    }
+}
+
+impl Row for Identity {
+    const SOURCE: &'static str = "identities";
+
+    fn write(&self, _: &World, fields: &mut impl Fields) {
+        fields.id("alias", Some(self.alias()));
+        fields.id("customer_id", Some(customer_id(self.0)));
+    }
 }
 
 /// A product by its number.

@@ -18,6 +18,8 @@ pub(super) struct Purchase {
     pub not_before: i64,
     /// The campaign that brought it.
     pub campaign: Option<CampaignNumber>,
+    /// Whether the order names it.
+    pub declares: bool,
 }
 
 /// What later steps need to know of an order.
@@ -110,7 +112,7 @@ impl Shop<'_> {
             discount: lines.iter().map(|line| line.discount).sum(),
             refunded: 0,
             paid: amount,
-            campaign: purchase.campaign,
+            campaign: purchase.campaign.filter(|_| purchase.declares),
             status: Status::Completed,
             channel,
             region: traits.region,

@@ -11,7 +11,7 @@ use super::catalog::Catalog;
 use super::customer::{CustomerNumber, Traits};
 use super::deliver::{Export, Outbox, Trouble};
 use super::options::Options;
-use super::row::{CatalogEntry, Interaction, Line, Order, Profile, World};
+use super::row::{CatalogEntry, Identity, Interaction, Line, Order, Profile, Subscription, World};
 use super::sale::Purchase;
 use super::season::{BURN_IN_DAYS, Season};
 use super::visit::Encounter;
@@ -59,6 +59,13 @@ pub(super) struct Shop<'a> {
     pub lines: Outbox<Line>,
     pub interactions: Outbox<Interaction>,
     profiles: Outbox<Profile>,
+    /// Versions of subscriptions, by the day whose file tells of them.
+    pub subscriptions: Outbox<Subscription>,
+    /// Each subscription once, by the day on which something is decided about it next.
+    pub decisions: Outbox<Subscription>,
+    /// Apart, so that subscriptions leave the rest of the shop as it is without them.
+    pub subscription_rng: ChaCha8Rng,
+    pub subscriptions_begun: u64,
     pub summary: Summary,
     pub orders_placed: u64,
     pub events: u64,
@@ -78,15 +85,23 @@ impl<'a> Shop<'a> {
         let last_day = season.last_day();
         let catalog = Catalog::new(options.currency, &mut rng);
         let campaigns = plan(&season, options.customers as u32, options.currency, &mut rng);
+        let arrived = arrivals(&season, options.customers);
+        let old_customers = arrived[BURN_IN_DAYS as usize];
+        let mut subscription_rng = ChaCha8Rng::seed_from_u64(options.seed);
+        subscription_rng.set_stream(u64::MAX - 2);
         Self {
-            arrived: arrivals(&season, options.customers),
-            world: World { options: options.clone(), season, catalog, campaigns },
+            arrived,
+            world: World { options: options.clone(), season, catalog, campaigns, old_customers },
             rng,
             trouble: Trouble::new(options.seed, options.rates),
             orders: Outbox::new(last_day),
             lines: Outbox::new(last_day),
             interactions: Outbox::new(last_day),
             profiles: Outbox::new(last_day),
+            subscriptions: Outbox::new(last_day),
+            decisions: Outbox::new(last_day),
+            subscription_rng,
+            subscriptions_begun: 0,
             summary: Summary::default(),
             orders_placed: 0,
             events: 0,
@@ -102,6 +117,7 @@ impl<'a> Shop<'a> {
         for day in BURN_IN_DAYS..=self.world.season.last_day() {
             self.welcome(day);
             self.walk(day);
+            self.tend_subscriptions(day);
             self.send_campaigns(day);
             self.export(day, sink)?;
         }
@@ -136,10 +152,13 @@ impl<'a> Shop<'a> {
         for day in 0..BURN_IN_DAYS {
             for customer in self.newcomers(day) {
                 let mut state = self.appear(customer, day);
-                self.age(&mut state);
+                self.age(customer, &mut state);
                 self.states.push(state);
                 self.enlist(customer);
             }
+        }
+        for day in 0..BURN_IN_DAYS {
+            self.tend_subscriptions(day);
         }
     }
 
@@ -172,11 +191,11 @@ impl<'a> Shop<'a> {
     }
 
     /// Lets a customer's purchases and visits happen up to the first day of files.
-    fn age(&mut self, state: &mut State) {
+    fn age(&mut self, customer: CustomerNumber, state: &mut State) {
         let opens = BURN_IN_DAYS as u16;
         while state.purchase_day < opens {
             let day = state.purchase_day;
-            self.bought(state, u32::from(day));
+            self.bought(customer, state, u32::from(day));
         }
         while state.visit_day < opens {
             let day = state.visit_day;
@@ -186,7 +205,10 @@ impl<'a> Shop<'a> {
 
     /// What a purchase does to a customer: perhaps it was the last. One that a campaign brought goes
     /// before the customer's own next one and does not replace it.
-    fn bought(&mut self, state: &mut State, day: u32) {
+    fn bought(&mut self, customer: CustomerNumber, state: &mut State, day: u32) {
+        if !state.buyer {
+            self.perhaps_subscribe(customer, day);
+        }
         state.buyer = true;
         state.gone = self.rng.random_bool(f64::from(state.dropout));
         if state.gone {
@@ -254,7 +276,8 @@ impl<'a> Shop<'a> {
             self.change_profile(customer, created_day, day);
         }
         if purchase_day == day {
-            self.buy(&Purchase { customer, day, not_before: not_before + 600, campaign: None }, &traits);
+            let not_before = not_before + 600;
+            self.buy(&Purchase { customer, day, not_before, campaign: None, declares: false }, &traits);
         }
     }
 
@@ -262,7 +285,7 @@ impl<'a> Shop<'a> {
     pub(super) fn buy(&mut self, purchase: &Purchase, traits: &Traits) {
         let &Purchase { customer, day, not_before, .. } = purchase;
         let placed = self.place(purchase, traits);
-        self.with_state(customer, |shop, state| shop.bought(state, day));
+        self.with_state(customer, |shop, state| shop.bought(customer, state, day));
         let gone = self.is_gone(customer);
         self.surround(&Encounter { customer, traits, day, not_before, buyer: true, gone }, &placed);
     }
@@ -298,6 +321,7 @@ impl<'a> Shop<'a> {
         let mut interactions = self.interactions.take(day);
         interactions.sort_unstable_by_key(|interaction| (interaction.at, interaction.number));
         let profiles = self.profiles.take(day);
+        let subscriptions = self.subscriptions.take(day);
         let summary = &mut self.summary;
         let mut export = Export { world: &self.world, day, trouble: &mut self.trouble, sink };
         if day == BURN_IN_DAYS {
@@ -307,16 +331,20 @@ impl<'a> Shop<'a> {
         export.deliver(&profiles, &mut summary.customers)?;
         export.deliver(&orders, &mut summary.orders)?;
         export.deliver(&lines, &mut summary.order_items)?;
-        export.deliver(&interactions, &mut summary.interactions)
+        export.deliver(&interactions, &mut summary.interactions)?;
+        export.deliver(&subscriptions, &mut summary.subscriptions)
     }
 }
 
-/// The products, the campaigns, and everyone who has come by the end of the first day of files.
+/// The products, the campaigns, the app's own ids, and everyone who has come by the end of the first day of
+/// files.
 fn export_what_was(export: &mut Export, arrived: &[u32], summary: &mut Summary) -> io::Result<()> {
     let products: Vec<CatalogEntry> = export.world.catalog.numbers().map(CatalogEntry).collect();
     let campaigns: Vec<_> = export.world.campaigns.iter().collect();
     export.deliver(&products, &mut summary.products)?;
     export.deliver(&campaigns, &mut summary.campaigns)?;
+    let identities = Identity::count(export.world);
+    export.deliver_numbered(identities, Identity::nth, &mut summary.identities)?;
     let profile = |number: u32| {
         let created_day = arrived.partition_point(|&arrived| arrived < number) as u32;
         let customer = NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN);

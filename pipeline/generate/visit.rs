@@ -5,7 +5,7 @@ use std::num::{NonZeroU32, NonZeroU64};
 use rand::Rng;
 use rand_distr::{Distribution, Normal};
 
-use super::campaign::{ONE_IN, WAVES};
+use super::campaign::WAVES;
 use super::catalog::ProductNumber;
 use super::customer::{CustomerNumber, Traits};
 use super::kind::{Channel, Kind, REASONS, TOPICS, Topic};
@@ -18,7 +18,7 @@ const MINUTE: i64 = 60;
 const HOUR: i64 = 3_600;
 
 /// What a visit may hold besides the login, each with its chance.
-const VISIT: [(Kind, f64); 15] = [
+const VISIT: [(Kind, f64); 18] = [
     (Kind::PageView, 0.34),
     (Kind::NewsRead, 0.12),
     (Kind::CartAdd, 0.08),
@@ -28,6 +28,9 @@ const VISIT: [(Kind, f64); 15] = [
     (Kind::TicketOpened, 0.025),
     (Kind::CallIn, 0.02),
     (Kind::Comment, 0.02),
+    (Kind::Quote, 0.012),
+    (Kind::CallOut, 0.012),
+    (Kind::Demo, 0.004),
     (Kind::RewardRedeemed, 0.015),
     (Kind::Referral, 0.012),
     (Kind::FeatureRequest, 0.005),
@@ -93,7 +96,8 @@ impl Shop<'_> {
             Kind::RewardRedeemed => self.redeem(who, at),
             Kind::SurveyNps => {
                 let score = self.nps_score(who);
-                self.tell(Interaction { score: Some(score), ..of(who.customer, kind, at) });
+                let topic = if self.rng.random_bool(0.4) { Some(self.topic()) } else { None };
+                self.tell(Interaction { score: Some(score), topic, ..of(who.customer, kind, at) });
             }
             Kind::CallIn | Kind::CallOut | Kind::Demo => self.talk(who, kind, at),
             _ => {
@@ -140,20 +144,24 @@ impl Shop<'_> {
     fn talk(&mut self, who: &Encounter, kind: Kind, at: i64) {
         let call = self.tell(Interaction { channel: Some(Channel::Phone), ..of(who.customer, kind, at) });
         if self.rng.random_bool(0.3) {
-            self.ask_csat(who, at + HOUR, Subject::Event(call));
+            self.ask_csat(who, at + HOUR, Subject::Event(call), None);
         }
     }
 
+    /// A reward is offered, and mostly taken at once.
     fn redeem(&mut self, who: &Encounter, at: i64) {
         if !who.traits.club_member {
             return;
         }
         let reward = self.rng.random_range(1..7_u8);
-        let points = NonZeroU32::new(u32::from(reward) * 50);
+        let points = NonZeroU32::new(u32::from(reward) * 10);
         let subject = Subject::Reward(reward);
         let value = self.world.options.currency.units_per_euro() * f64::from(reward);
         let value = NonZeroU64::new(value as u64);
         self.tell(Interaction { subject, value, ..of(who.customer, Kind::RewardGranted, at - 2 * MINUTE) });
+        if self.rng.random_bool(0.25) {
+            return;
+        }
         self.tell(Interaction { subject, points, ..of(who.customer, Kind::PointsSpent, at) });
         self.tell(Interaction { subject, value, ..of(who.customer, Kind::RewardRedeemed, at) });
     }
@@ -175,15 +183,15 @@ impl Shop<'_> {
             let resolved_at = replied_at + self.rng.random_range(10 * MINUTE..60 * HOUR);
             self.tell(Interaction { at: resolved_at, kind: Kind::TicketResolved, ..ticket });
             if self.rng.random_bool(0.35) {
-                self.ask_csat(who, resolved_at + 3 * HOUR, subject);
+                self.ask_csat(who, resolved_at + 3 * HOUR, subject, Some(topic));
             }
         }
     }
 
-    fn ask_csat(&mut self, who: &Encounter, at: i64, subject: Subject) {
+    fn ask_csat(&mut self, who: &Encounter, at: i64, subject: Subject, topic: Option<Topic>) {
         let score = 1.0 + 0.45 * f64::from(self.nps_score(who));
         let score = (score.round() as u8).clamp(1, 5);
-        self.tell(Interaction { score: Some(score), subject, ..of(who.customer, Kind::SurveyCsat, at) });
+        self.tell(Interaction { score: Some(score), subject, topic, ..of(who.customer, Kind::SurveyCsat, at) });
     }
 
     /// From 0 to 10, higher for those who do not leave easily, low for those who have left.
@@ -193,7 +201,7 @@ impl Shop<'_> {
         (5.6 + 4.4 * who.traits.satisfaction() - farewell + noise).round().clamp(0.0, 10.0) as u8
     }
 
-    fn give_reason(&mut self, customer: CustomerNumber, at: i64) {
+    pub(super) fn give_reason(&mut self, customer: CustomerNumber, at: i64) {
         let unit: f64 = self.rng.random();
         let reason = REASONS[(unit * unit * REASONS.len() as f64) as usize];
         self.tell(Interaction { reason: Some(reason), ..of(customer, Kind::ChurnReason, at) });
@@ -214,7 +222,7 @@ impl Shop<'_> {
         }
         if self.rng.random_bool(0.07) {
             let asked_at = placed.at + 3 * DAY_SECONDS;
-            self.ask_csat(who, asked_at, Subject::Order(placed.order));
+            self.ask_csat(who, asked_at, Subject::Order(placed.order), Some(Topic::Delivery));
         }
     }
 
@@ -252,7 +260,7 @@ impl Shop<'_> {
 
     /// Those who are written to are a fixed stride through all customers, shifted by campaign and wave.
     fn send_wave(&mut self, index: usize, wave: u32, day: u32) {
-        let stride = ONE_IN * WAVES;
+        let stride = self.world.campaigns[index].one_in * WAVES;
         let first = 1 + (index as u32 * WAVES * 5 + wave) % stride;
         for number in (first..=self.known_customers()).step_by(stride as usize) {
             if let Some(customer) = NonZeroU32::new(number).filter(|&number| self.reachable(number)) {
@@ -320,7 +328,8 @@ impl Shop<'_> {
         let day = self.world.season.day_of(at);
         let buys = self.rng.random_bool(0.4) && !self.is_gone(customer);
         if buys && day <= self.world.season.last_day() {
-            let purchase = Purchase { customer, day, not_before: at + 5 * MINUTE, campaign };
+            let declares = self.rng.random_bool(0.6);
+            let purchase = Purchase { customer, day, not_before: at + 5 * MINUTE, campaign, declares };
             self.buy(&purchase, traits);
         }
     }

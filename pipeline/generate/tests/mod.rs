@@ -217,6 +217,7 @@ fn assert_told_in_time(shop: &Shop) {
         ("orders", &["ordered_at", "delivered_at", "updated_at"][..]),
         ("interactions", &["occurred_at"]),
         ("customers", &["created_at", "updated_at"]),
+        ("subscriptions", &["updated_at"]),
     ] {
         for (path, row) in shop.rows_with_paths(source) {
             let day = path.split(['=', '/']).nth(2).expect("a day");
@@ -255,12 +256,69 @@ fn everyone_and_everything_named_is_known() {
     let products = known("products", "product_id");
     assert_eq!(customers.len(), 400);
     assert!(known("orders", "customer_id").is_subset(&customers));
-    assert!(known("interactions", "customer_id").is_subset(&customers));
+    assert!(known("subscriptions", "customer_id").is_subset(&customers));
+    assert!(known("identities", "customer_id").is_subset(&customers));
+    let aliases = known("identities", "alias");
+    assert!(aliases.is_disjoint(&customers));
+    let people: BTreeSet<String> = customers.union(&aliases).cloned().collect();
+    assert!(known("interactions", "customer_id").is_subset(&people));
     assert!(known("order_items", "product_id").is_subset(&products));
     let mut campaigns = known("campaigns", "campaign_id");
     campaigns.insert(String::new());
     assert!(known("interactions", "campaign_id").is_subset(&campaigns));
     assert!(known("orders", "campaign_id").is_subset(&campaigns));
+}
+
+#[test]
+fn the_app_knows_a_few_customers_by_ids_of_its_own() {
+    let shop = shop_of(&flawless(3_000, 200));
+    let aliases: BTreeSet<String> = texts(&shop.rows("identities"), "alias").into_iter().collect();
+    let interactions = shop.rows("interactions");
+    let under_alias: Vec<_> = interactions.iter().filter(|row| aliases.contains(&text(row, "customer_id"))).collect();
+    let share = under_alias.len() as f64 / interactions.len() as f64;
+    assert!((0.002..0.03).contains(&share), "{share}");
+    assert!(under_alias.iter().all(|row| text(row, "channel") == "app"));
+}
+
+#[test]
+fn everything_that_can_happen_happens() {
+    let shop = shop_of(&flawless(3_000, 500));
+    let kinds: BTreeSet<String> = texts(&shop.rows("interactions"), "kind").into_iter().collect();
+    assert_eq!(kinds.len(), 34, "{kinds:?}");
+    let subscriptions = shop.rows("subscriptions");
+    let found = |column: &str| -> BTreeSet<String> { texts(&subscriptions, column).into_iter().collect() };
+    let words = |words: &[&str]| -> BTreeSet<String> { words.iter().map(|word| word.to_string()).collect() };
+    assert_eq!(found("plan"), words(&["basic", "plus", "pro"]));
+    assert_eq!(found("status"), words(&["active", "cancelled", "changed", "expired"]));
+}
+
+/// A version of a subscription is newer than the one before; nobody has two subscriptions on one day.
+#[test]
+fn subscriptions_follow_one_another() {
+    let shop = shop_of(&flawless(2_000, 500));
+    let mut newest: BTreeMap<String, read::Row> = BTreeMap::new();
+    let mut versions = 0;
+    for row in shop.rows("subscriptions") {
+        versions += 1;
+        let moment = text(&row, "updated_at");
+        if let Some(older) = newest.insert(text(&row, "subscription_id"), row) {
+            assert!(text(&older, "updated_at") < moment);
+        }
+    }
+    assert!(versions > newest.len(), "some have changed");
+    let mut lives: BTreeMap<String, Vec<(String, String)>> = BTreeMap::new();
+    for row in newest.values() {
+        let (starts_on, ends_on) = (text(row, "starts_on"), text(row, "ends_on"));
+        assert!(ends_on.is_empty() || starts_on <= ends_on);
+        lives.entry(text(row, "customer_id")).or_default().push((starts_on, ends_on));
+    }
+    assert!(lives.values().any(|lives| lives.len() > 1), "some have come back");
+    for mut lives in lives.into_values() {
+        lives.sort();
+        for pair in lives.windows(2) {
+            assert!(!pair[0].1.is_empty() && pair[0].1 < pair[1].0, "{pair:?}");
+        }
+    }
 }
 
 #[test]
@@ -307,7 +365,8 @@ fn the_satisfied_stay() {
 fn all_formats_tell_the_same() {
     let rows = |format| {
         let summary = shop_of(&Options { format, ..options(300, 60) }).summary;
-        [summary.orders, summary.order_items, summary.interactions, summary.customers].map(|source| source.rows)
+        let told = [summary.orders, summary.order_items, summary.interactions, summary.customers];
+        (told.map(|source| source.rows), [summary.subscriptions, summary.identities].map(|source| source.rows))
     };
     assert_eq!(rows(Format::Ndjson), rows(Format::Csv));
     assert_eq!(rows(Format::Ndjson), rows(Format::Parquet));

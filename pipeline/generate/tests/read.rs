@@ -35,7 +35,7 @@ pub(super) fn shop_of(options: &Options) -> Shop {
 }
 
 impl Shop {
-    pub(super) fn sources(&self) -> [(&'static str, &SourceSummary); 6] {
+    pub(super) fn sources(&self) -> [(&'static str, &SourceSummary); 8] {
         let summary = &self.summary;
         [
             ("orders", &summary.orders),
@@ -44,6 +44,8 @@ impl Shop {
             ("customers", &summary.customers),
             ("products", &summary.products),
             ("campaigns", &summary.campaigns),
+            ("subscriptions", &summary.subscriptions),
+            ("identities", &summary.identities),
         ]
     }
 

@@ -1,0 +1,149 @@
+/*---
+description = "One row per customer and suggestion, three at most: what goes with what they bought and they never bought themselves."
+grain = ["customer_id", "position"]
+
+[columns]
+customer_id = { type = "text", doc = "The customer: someone with a purchase whose lines are known. Waits for the source order_items, as the whole mart: no rows.", checks = ["not_null"] }
+position = { type = "int64", doc = "1 is the best: by score, lift and support of its pair (those without a value last), then by product_id.", unit = "position 1-3", checks = ["not_null", "positive"] }
+product_id = { type = "text", doc = "The product to suggest: of a pair in product_affinity, or a complement in the catalogue. Never bought by the customer; not excluded (excluded_products.csv).", checks = ["not_null"] }
+product_name = { type = "text", doc = "Its name. Waits for the source products, as names and category: NULL." }
+category = { type = "text", doc = "Its category in the catalogue." }
+score = { type = "float64", doc = "The greatest confidence, over all products that the customer ever bought, of a purchase with that one to hold this one too. A complement counts below the thresholds of product_affinity as well; NULL for one of which nothing was bought within affinity_days.", unit = "fraction", checks = ["fraction"] }
+lift = { type = "float64", doc = "Lift of the same pair.", unit = "factor", checks = ["non_negative"] }
+support = { type = "float64", doc = "Support of the same pair.", unit = "fraction", checks = ["fraction"] }
+bought_product_id = { type = "text", doc = "The customer's own product that the score comes from; the first by id of equal ones.", checks = ["not_null"] }
+bought_product_name = { type = "text", doc = "Its name." }
+reason = { type = "text", doc = "complement: the catalogue calls the two complements; affinity: they are often bought together.", one_of = ["complement", "affinity"], checks = ["not_null"] }
+reason_en = { type = "text", doc = "reason in English.", checks = ["not_null"] }
+reason_fa = { type = "text", doc = "reason in Persian.", checks = ["not_null"] }
+
+[checks]
+three_at_most = "select * from this where position > 3"
+no_product_twice = "select customer_id, product_id from this group by customer_id, product_id having count(*) > 1"
+---*/
+with pairs as (
+
+    -- Numbers in place of texts: a large shop compares tens of millions of them here.
+    select
+        *,
+        cast(row_number() over (
+            order by
+                confidence desc nulls last,
+                lift desc nulls last,
+                support desc nulls last,
+                other_product_id,
+                product_id
+        ) as int) as place,
+        cast(dense_rank() over (order by other_product_id) as int) as target
+    from product_pairs
+
+),
+
+targets as (
+
+    select distinct other_product_id as product_id, target from pairs
+
+),
+
+owned as (
+
+    select customer_id, product_id from customer_products
+
+),
+
+-- Place 0 stands for what the customer has already.
+offers as (
+
+    select owned.customer_id, pairs.target, pairs.place
+    from pairs
+    inner join owned on owned.product_id = pairs.product_id
+    union all
+    select owned.customer_id, targets.target, cast(0 as int) as place
+    from targets
+    inner join owned on owned.product_id = targets.product_id
+
+),
+
+best_offers as (
+
+    select customer_id, target, min(place) as place
+    from offers
+    group by customer_id, target
+
+),
+
+best_places as (
+
+    select customer_id, array_sort(array_agg(place)) as places
+    from best_offers
+    where place > 0
+    group by customer_id
+
+),
+
+positions as (
+
+    select * from (values (1), (2), (3)) as positions (position)
+
+),
+
+suggestions as (
+
+    select best_places.customer_id, positions.position, best_places.places[positions.position] as place
+    from best_places
+    cross join positions
+    where positions.position <= array_length(best_places.places)
+
+),
+
+reasons as (
+
+    select code, label_en, label_fa from labels where "group" = 'suggestion'
+
+),
+
+products as (
+
+    select product_id, name, category from stg_products
+
+),
+
+explained as (
+
+    select
+        pairs.place,
+        pairs.other_product_id as product_id,
+        products.name as product_name,
+        products.category,
+        pairs.confidence as score,
+        pairs.lift,
+        pairs.support,
+        pairs.product_id as bought_product_id,
+        bought_products.name as bought_product_name,
+        reasons.code as reason,
+        reasons.label_en as reason_en,
+        reasons.label_fa as reason_fa
+    from pairs
+    inner join reasons on reasons.code = case when pairs.is_complement then 'complement' else 'affinity' end
+    left join products on products.product_id = pairs.other_product_id
+    left join products as bought_products on bought_products.product_id = pairs.product_id
+
+)
+
+select
+    suggestions.customer_id,
+    suggestions.position,
+    explained.product_id,
+    explained.product_name,
+    explained.category,
+    explained.score,
+    explained.lift,
+    explained.support,
+    explained.bought_product_id,
+    explained.bought_product_name,
+    explained.reason,
+    explained.reason_en,
+    explained.reason_fa
+from explained
+inner join suggestions on suggestions.place = explained.place
+order by suggestions.customer_id, suggestions.position

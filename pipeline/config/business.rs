@@ -154,6 +154,10 @@ pub struct Business {
     pub contact_days: Days,
     /// A customer who was silent for so many days raises the communication calendar's alert.
     pub silence_days: Days,
+    /// The longest window of attribution_windows.csv.
+    pub attribution_days: Days,
+    /// A campaign that reached nobody for so many days is over; should it begin again, it counts its customers anew.
+    pub campaign_idle_days: Days,
     /// A campaign's outcome is measured over so many days from its start.
     pub effect_days: Days,
     /// A campaign's return on investment needs costs for this share of the attributed revenue.
@@ -203,6 +207,8 @@ impl Default for Business {
             max_messages_7d: const { Whole::new(3) },
             contact_days: const { Days::new(30) },
             silence_days: const { Days::new(45) },
+            attribution_days: const { Days::new(28) },
+            campaign_idle_days: const { Days::new(92) },
             effect_days: const { Days::new(30) },
             min_cost_coverage: const { Share::new(9_500) },
             reward_days: const { Days::new(30) },
@@ -281,6 +287,10 @@ impl Business {
             parameter("max_messages_7d", int(self.max_messages_7d)),
             parameter("contact_days", int(self.contact_days)),
             parameter("silence_days", int(self.silence_days)),
+            parameter("attribution_days", int(self.attribution_days)),
+            parameter("campaign_idle_days", int(self.campaign_idle_days)),
+            // Derived: how far back a campaign's outcome needs to know who was active.
+            parameter("effect_history_days", ParameterValue::Int(self.effect_days.get() + self.active_days.get())),
             parameter("effect_days", int(self.effect_days)),
             parameter("min_cost_coverage", decimal(self.min_cost_coverage)),
             parameter("reward_days", int(self.reward_days)),

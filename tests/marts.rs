@@ -63,12 +63,16 @@ fn models_dir() -> PathBuf {
     std::env::var_os("FIXTURE_MODELS").map_or_else(own, PathBuf::from)
 }
 
-/// The files of a mart and of all that it stands on: a run of those alone is quick.
-fn models(mart: &str, sources: &BTreeSet<String>) -> Vec<String> {
+/// The files of a mart, of the sources' staging and of all that they stand on: a run of those alone is quick.
+fn models(mart: &str, sources: &BTreeSet<String>) -> BTreeSet<String> {
     let catalog = Catalog::load(&Origin::Folder(models_dir()), None, sources).unwrap_or_else(|e| panic!("{e}"));
-    let model = catalog.get(mart).unwrap_or_else(|| panic!("no mart {mart}"));
-    let tables = catalog.stands_on(model).into_iter().map(|table| table.to_string());
-    let files = tables.chain([mart.to_owned()]).filter_map(|name| Some(catalog.get(&name)?.file.clone()));
+    let staging = sources.iter().map(|source| format!("stg_{source}"));
+    let roots: Vec<String> = staging.chain([mart.to_owned()]).collect();
+    let tables = roots.iter().flat_map(|name| {
+        let model = catalog.get(name).unwrap_or_else(|| panic!("no model {name}"));
+        catalog.stands_on(model).into_iter().map(|table| table.to_string()).chain([name.clone()])
+    });
+    let files = tables.filter_map(|name| Some(catalog.get(&name)?.file.clone()));
     let occasions = ["seeds/occasions.csv", "seeds/lunar_occasions.csv"].map(str::to_owned);
     files.chain(occasions).filter(|file| models_dir().join(file).exists()).collect()
 }

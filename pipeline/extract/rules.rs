@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Date32Array, Int32Array, Int64Array, RecordBatch, UInt32Array, new_null_array,
+    Array, ArrayRef, AsArray, BooleanArray, Date32Array, Int32Array, Int64Array, RecordBatch, UInt32Array,
+    new_null_array,
 };
 use arrow::compute::{filter_record_batch, is_not_null, nullif, take_record_batch};
 use arrow::datatypes::{Date32Type, Decimal128Type, TimestampMicrosecondType};

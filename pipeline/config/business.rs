@@ -104,9 +104,10 @@ pub struct Business {
     /// `any`, or `order` in a project without interactions.
     #[schemars(with = "Option<KpiBasis>")]
     pub kpi_basis: Option<Placed<KpiBasis>>,
-    /// Whether the headline figures compare whole periods (`period`) or the `active_days` before a period's
-    /// start and end (`window`).
-    pub kpi_base: KpiBase,
+    /// Whether the headline figures compare whole periods (`period`), the `active_days` before a period's start and
+    /// end (`window`; the default), or live subscriptions (`contract`).
+    #[schemars(with = "Option<KpiBase>")]
+    pub kpi_base: Option<Placed<KpiBase>>,
     /// Frequency and monetary value count the purchases of so many days. By default all of them.
     pub rfm_window_days: Option<Days>,
     /// How RFM scores are cut.
@@ -183,7 +184,7 @@ impl Default for Business {
             active_days: const { Days::new(90) },
             censor_days: const { Whole::new(365) },
             kpi_basis: None,
-            kpi_base: KpiBase::Window,
+            kpi_base: None,
             rfm_window_days: None,
             rfm_method: RfmMethod::Share,
             high_value_share: const { Share::new(8_000) },
@@ -257,13 +258,14 @@ impl Business {
     pub(super) fn parameters(&self, history_starts_on: Option<NaiveDate>, interactions: bool) -> Vec<Parameter> {
         let default_basis = if interactions { KpiBasis::Any } else { KpiBasis::Order };
         let kpi_basis = self.kpi_basis.as_ref().map_or(default_basis, |basis| basis.value);
+        let kpi_base = self.kpi_base.as_ref().map_or(KpiBase::Window, |base| base.value);
         vec![
             parameter("history_starts_on", date_or_null(history_starts_on)),
             parameter("counted_statuses", ParameterValue::Text(self.counted_statuses.joined())),
             parameter("active_days", int(self.active_days)),
             parameter("censor_days", int(self.censor_days)),
             parameter("kpi_basis", text(kpi_basis.as_str())),
-            parameter("kpi_base", text(self.kpi_base.as_str())),
+            parameter("kpi_base", text(kpi_base.as_str())),
             parameter("rfm_window_days", int_or_null(self.rfm_window_days)),
             parameter("rfm_method", text(self.rfm_method.as_str())),
             parameter("high_value_share", decimal(self.high_value_share)),

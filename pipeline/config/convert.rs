@@ -9,7 +9,7 @@ use std::path::{Component, Path, PathBuf};
 use chrono_tz::{TZ_VARIANTS, Tz};
 use object_store::aws::AmazonS3ConfigKey;
 
-use super::business::{Business, KpiBasis};
+use super::business::{Business, KpiBase, KpiBasis};
 use super::diagnostics::{Complaints, did_you_mean, nearest, one_of};
 use super::file::{
     Calendar, Delivery, File, Format, Mode, OnRemoved, RawEngine, RawProject, RawSource, RawSources, RawStorage,
@@ -236,6 +236,13 @@ fn check_basis(reader: &mut Reader, business: &Business, sources: &BTreeMap<Sour
     {
         let message = "`kpi_basis` is `interaction`, but there is no [sources.interactions]";
         reader.complain_with_hint(basis.span.clone(), message, "add that source, or write `order`");
+    }
+    if let Some(base) = &business.kpi_base
+        && base.value == KpiBase::Contract
+        && !sources.contains_key(&SourceName::Subscriptions)
+    {
+        let message = "`kpi_base` is `contract`, but there is no [sources.subscriptions]";
+        reader.complain_with_hint(base.span.clone(), message, "add that source, or write `window`");
     }
 }
 

@@ -19,41 +19,84 @@ retention_rate_change_last_year = { type = "float64", doc = "Difference from the
 churn_rate = { type = "float64", doc = "1 - retention_rate.", unit = "fraction", checks = ["fraction"] }
 churn_rate_change = { type = "float64", doc = "Difference from the period before.", unit = "fraction" }
 churn_rate_change_last_year = { type = "float64", doc = "Difference from the same period of the year before.", unit = "fraction" }
-clv = { type = "decimal(28,4)", doc = "Customer lifetime value. NULL: waits for customer_clv, which needs costs (products or order_items.unit_cost).", unit = "currency" }
-clv_change = { type = "decimal(28,4)", doc = "Difference from the period before. NULL: waits for customer_clv.", unit = "currency" }
-clv_change_last_year = { type = "decimal(28,4)", doc = "Difference from the same period of the year before. NULL: waits for customer_clv.", unit = "currency" }
-nps = { type = "float64", doc = "Net Promoter Score, -1 to 1. NULL: waits for nps_by_period, which needs interactions of kind survey_nps.", unit = "fraction" }
-nps_change = { type = "float64", doc = "Difference from the period before. NULL: waits for nps_by_period.", unit = "fraction" }
-nps_change_last_year = { type = "float64", doc = "Difference from the same period of the year before. NULL: waits for nps_by_period.", unit = "fraction" }
+clv = { type = "decimal(28,4)", doc = "Customer lifetime value so far: gross profit to date of the lines whose cost is known / customers to date. NULL without costs: waits for order_items with unit_cost, or products.", unit = "currency" }
+clv_change = { type = "decimal(28,4)", doc = "Difference from the period before; NULL when either is incomplete or has no value.", unit = "currency" }
+clv_change_last_year = { type = "decimal(28,4)", doc = "Difference from the same period of the year before.", unit = "currency" }
+nps = { type = "float64", doc = "Net Promoter Score of nps_by_period, -1 to 1. NULL without answers: waits for interactions of kind survey_nps.", unit = "fraction" }
+nps_change = { type = "float64", doc = "Difference from the period before.", unit = "fraction" }
+nps_change_last_year = { type = "float64", doc = "Difference from the same period of the year before.", unit = "fraction" }
 repeat_purchase_rate = { type = "float64", doc = "Customers with two purchases or more / customers, to date.", unit = "fraction", checks = ["fraction"] }
 repeat_purchase_rate_change = { type = "float64", doc = "Difference from the period before; NULL when either is incomplete or has no value.", unit = "fraction" }
 repeat_purchase_rate_change_last_year = { type = "float64", doc = "Difference from the same period of the year before.", unit = "fraction" }
-crc = { type = "decimal(28,4)", doc = "Retention spend per retained customer. NULL: waits for costs_by_period, which needs the campaigns source.", unit = "currency" }
-crc_change = { type = "decimal(28,4)", doc = "Difference from the period before. NULL: waits for costs_by_period.", unit = "currency" }
-crc_change_last_year = { type = "decimal(28,4)", doc = "Difference from the same period of the year before. NULL: waits for costs_by_period.", unit = "currency" }
-cac = { type = "decimal(28,4)", doc = "Acquisition spend per new customer. NULL: waits for costs_by_period, which needs the campaigns source.", unit = "currency" }
-cac_change = { type = "decimal(28,4)", doc = "Difference from the period before. NULL: waits for costs_by_period.", unit = "currency" }
-cac_change_last_year = { type = "decimal(28,4)", doc = "Difference from the same period of the year before. NULL: waits for costs_by_period.", unit = "currency" }
+crc = { type = "decimal(28,4)", doc = "Retention spend per retained customer, of costs_by_period. NULL without spend: waits for the source campaigns.", unit = "currency" }
+crc_change = { type = "decimal(28,4)", doc = "Difference from the period before.", unit = "currency" }
+crc_change_last_year = { type = "decimal(28,4)", doc = "Difference from the same period of the year before.", unit = "currency" }
+cac = { type = "decimal(28,4)", doc = "Acquisition spend per new customer, of costs_by_period. NULL without spend: waits for the source campaigns.", unit = "currency" }
+cac_change = { type = "decimal(28,4)", doc = "Difference from the period before.", unit = "currency" }
+cac_change_last_year = { type = "decimal(28,4)", doc = "Difference from the same period of the year before.", unit = "currency" }
 orders = { type = "int64", doc = "Purchases in the period.", unit = "count", checks = ["not_null", "non_negative"] }
 revenue = { type = "decimal(28,4)", doc = "Net revenue of the period.", unit = "currency", checks = ["not_null", "non_negative"] }
 average_order_value = { type = "decimal(18,4)", doc = "revenue / orders.", unit = "currency", checks = ["positive"] }
 ---*/
-with headline as (
+with retention as (
+
+    select * from retention_by_period where basis = $kpi_basis and base = $kpi_base
+
+),
+
+periods as (
+
+    select grain, period_start, period_number, last_year_number from project_periods
+
+),
+
+purchases as (
+
+    select
+        grain,
+        period_number,
+        cast(round(gross_profit_to_date / nullif(customers_to_date, 0), 4) as decimal(28, 4)) as clv
+    from period_purchases
+
+),
+
+surveys as (
+
+    select grain, period_start, nps, nps_change, nps_change_last_year from nps_by_period
+
+),
+
+costs as (
+
+    select
+        grain,
+        period_start,
+        crc,
+        crc_change,
+        crc_change_last_year,
+        cac,
+        cac_change,
+        cac_change_last_year
+    from costs_by_period
+
+),
+
+headline as (
 
     select
         retention.*,
         periods.period_number,
-        periods.last_year_number
-    from retention_by_period as retention
-    inner join project_periods as periods
-        on periods.grain = retention.grain and periods.period_start = retention.period_start
-    where retention.basis = $kpi_basis and retention.base = $kpi_base
+        periods.last_year_number,
+        purchases.clv
+    from retention
+    inner join periods on periods.grain = retention.grain and periods.period_start = retention.period_start
+    left join purchases on purchases.grain = periods.grain and purchases.period_number = periods.period_number
 
 ),
 
 complete as (
 
-    select grain, period_number, repeat_purchase_rate
+    select grain, period_number, repeat_purchase_rate, clv
     from headline
     where is_complete
 
@@ -76,23 +119,23 @@ select
     headline.churn_rate,
     headline.churn_rate_change,
     headline.churn_rate_change_last_year,
-    null as clv,
-    null as clv_change,
-    null as clv_change_last_year,
-    null as nps,
-    null as nps_change,
-    null as nps_change_last_year,
+    headline.clv,
+    case when headline.is_complete then headline.clv - previous.clv end as clv_change,
+    case when headline.is_complete then headline.clv - last_year.clv end as clv_change_last_year,
+    surveys.nps,
+    surveys.nps_change,
+    surveys.nps_change_last_year,
     headline.repeat_purchase_rate,
     case when headline.is_complete then headline.repeat_purchase_rate - previous.repeat_purchase_rate end
         as repeat_purchase_rate_change,
     case when headline.is_complete then headline.repeat_purchase_rate - last_year.repeat_purchase_rate end
         as repeat_purchase_rate_change_last_year,
-    null as crc,
-    null as crc_change,
-    null as crc_change_last_year,
-    null as cac,
-    null as cac_change,
-    null as cac_change_last_year,
+    costs.crc,
+    costs.crc_change,
+    costs.crc_change_last_year,
+    costs.cac,
+    costs.cac_change,
+    costs.cac_change_last_year,
     headline.orders,
     headline.revenue,
     headline.average_order_value
@@ -101,4 +144,6 @@ left join complete as previous
     on previous.grain = headline.grain and previous.period_number = headline.period_number - 1
 left join complete as last_year
     on last_year.grain = headline.grain and last_year.period_number = headline.last_year_number
+left join surveys on surveys.grain = headline.grain and surveys.period_start = headline.period_start
+left join costs on costs.grain = headline.grain and costs.period_start = headline.period_start
 order by grain, period_start

@@ -7,7 +7,7 @@ use datafusion::prelude::SessionContext;
 use include_dir::{Dir, DirEntry, include_dir};
 
 use super::front_matter::{FrontMatter, PartitionBy};
-use super::{Body, Column, Form, Layer, Model, Read, Table, seed, sql};
+use super::{Body, Column, Form, Layer, Model, Read, Table, seed, seed_rules, sql};
 use crate::calendar;
 use crate::error::{Error, Result};
 
@@ -63,6 +63,7 @@ impl Catalog {
                 Err(e) => complaints.push(format!("{}: {e}", file.path)),
             }
         }
+        complaints.extend(files.iter().filter(|file| file.path.starts_with("seeds/")).flat_map(seed_faults));
         for model in calendar_models()? {
             models.insert(model.name.clone(), model);
         }
@@ -235,6 +236,13 @@ fn reads(name: &str, front: &FrontMatter, tables: &BTreeSet<Table>) -> Result<Ve
         Table::Source(_) => Form::Default,
     };
     Ok(tables.iter().map(|table| Read { table: table.clone(), form: form(table) }).collect())
+}
+
+fn seed_faults(file: &SourceFile) -> Vec<String> {
+    let name = Path::new(&file.path).file_stem().unwrap_or_default().to_string_lossy();
+    let shipped = EMBEDDED.get_file(&file.path).and_then(|shipped| shipped.contents_utf8());
+    // A file that cannot be read as CSV is complained of as a model.
+    seed_rules::faults(&file.path, &name, &file.text, shipped).unwrap_or_default()
 }
 
 fn seed_model(file: &SourceFile, name: String) -> Result<Model> {

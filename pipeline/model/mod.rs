@@ -3,6 +3,7 @@
 mod catalog;
 mod front_matter;
 mod seed;
+mod seed_rules;
 mod sql;
 
 pub(crate) use catalog::embedded;

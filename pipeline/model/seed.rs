@@ -10,12 +10,12 @@ use super::{Column, ColumnCheck};
 use crate::error::{Error, Result};
 
 /// A seed's columns and rows as text; an empty cell is NULL.
-struct Cells {
-    names: Vec<String>,
-    rows: Vec<csv::StringRecord>,
+pub(super) struct Cells {
+    pub names: Vec<String>,
+    pub rows: Vec<csv::StringRecord>,
 }
 
-fn read(text: &str) -> Result<Cells> {
+pub(super) fn read(text: &str) -> Result<Cells> {
     let mut reader = csv::ReaderBuilder::new().from_reader(text.trim_start_matches('\u{feff}').as_bytes());
     let names = reader.headers().map_err(Error::config)?.iter().map(str::to_owned).collect();
     let rows = reader.records().collect::<Result<Vec<_>, _>>().map_err(Error::config)?;

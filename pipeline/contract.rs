@@ -349,8 +349,11 @@ impl Contract {
 
     /// Timestamps whose business days are written too, and the names of those days: SQL does no zone arithmetic.
     pub fn other_days(&self) -> impl Iterator<Item = (usize, &'static str)> {
-        const DAYS: [(&str, &str); 2] = [("promised_at", "promised_on"), ("delivered_at", "delivered_on")];
-        DAYS.into_iter().filter_map(|(time, day)| Some((self.columns.iter().position(|c| c.name == time)?, day)))
+        let days: &[(&str, &'static str)] = match self.source {
+            SourceName::Customers => &[("updated_at", "updated_on")],
+            _ => &[("promised_at", "promised_on"), ("delivered_at", "delivered_on")],
+        };
+        days.iter().filter_map(|(time, day)| Some((self.columns.iter().position(|c| c.name == *time)?, *day)))
     }
 
     /// The column called `name`.

@@ -8,6 +8,7 @@ mod made_up;
 mod marts;
 mod outside;
 mod readers;
+mod reconcile;
 mod s3;
 mod schema;
 mod support;

@@ -147,6 +147,8 @@ pub struct Business {
     pub vip_share: Share,
     /// List new: the first purchase was less than so many days ago.
     pub new_days: Days,
+    /// The usual gap to a second purchase is taken over customers whose first one is at least so many days old.
+    pub onboarding_days: Days,
     /// Ranking points count what happened in so many days.
     pub ranking_days: Days,
     /// No more messages to a customer than this in any seven days.
@@ -204,6 +206,7 @@ impl Default for Business {
             min_best_time_events: const { Whole::new(5) },
             vip_share: const { Share::new(1_000) },
             new_days: const { Days::new(30) },
+            onboarding_days: const { Days::new(90) },
             ranking_days: const { Days::new(365) },
             max_messages_7d: const { Whole::new(3) },
             contact_days: const { Days::new(30) },
@@ -285,6 +288,7 @@ impl Business {
             parameter("min_best_time_events", int(self.min_best_time_events)),
             parameter("vip_share", decimal(self.vip_share)),
             parameter("new_days", int(self.new_days)),
+            parameter("onboarding_days", int(self.onboarding_days)),
             parameter("ranking_days", int(self.ranking_days)),
             parameter("max_messages_7d", int(self.max_messages_7d)),
             parameter("contact_days", int(self.contact_days)),

@@ -29,7 +29,7 @@ struct Steps {
 
 const NONE: Rules = Rules { seed: "", key: &[], closed: &[], complete: &[], steps: None };
 
-const RULES: [Rules; 12] = [
+const RULES: [Rules; 13] = [
     Rules { seed: "attribution_windows", key: &["channel", "kind"], ..NONE },
     Rules { seed: "campaign_kpis", key: &["kpi"], closed: &["kpi"], ..NONE },
     Rules { seed: "churn_risk_weights", key: &["flag"], closed: &["flag"], complete: &["flag"], ..NONE },
@@ -58,6 +58,7 @@ const RULES: [Rules; 12] = [
         steps: Some(Steps { within: &["metric"], by: "score", rises: "bound", lowest: None }),
     },
     Rules { seed: "sales_channels", key: &["channel"], closed: &["place"], ..NONE },
+    Rules { seed: "trigger_rules", key: &["rule", "since", "step"], closed: &["since", "action"], ..NONE },
     Rules { seed: "segment_content", key: &["list"], ..NONE },
 ];
 

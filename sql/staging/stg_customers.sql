@@ -14,6 +14,7 @@ interest = { type = "text", doc = "What the person is interested in." }
 phone = { type = "text", doc = "Phone." }
 email = { type = "text", doc = "E-mail address." }
 updated_at = { type = "timestamp", doc = "Moment of this version, UTC." }
+updated_on = { type = "date", doc = "Business day of updated_at." }
 content_hash = { type = "int64", doc = "Hash of the row as it was delivered; equal hashes are one row delivered twice.", checks = ["not_null"] }
 ---*/
 with people as (
@@ -75,6 +76,7 @@ select
     nullif(trim(phone), '') as phone,
     nullif(trim(email), '') as email,
     updated_at,
+    updated_on,
     content_hash
 from versions
 where version = 1

@@ -2,6 +2,7 @@
 description = "One row per purchase that a campaign brought, in the month of the order: the campaign that the order declares, else the last touch whose window (attribution_windows.csv) holds it. A purchase that is not here was nobody's."
 grain = ["order_id"]
 partition = "month"
+features = ["F060", "F082"]
 
 [columns]
 order_id = { type = "text", doc = "The purchase. It has one campaign at most.", checks = ["not_null"] }

@@ -2,6 +2,7 @@
 description = "One row per month, campaign, ranking class and RFM segment: what the campaign did and brought in the month. Every customer counts in the month of the first time, so that months add up to distinct customers."
 grain = ["period_start", "campaign_id", "ranking_class", "rfm_segment"]
 partition = "month"
+features = ["F081", "F086"]
 
 [reads]
 rfm_by_month = { last = "$campaign_idle_days" }

@@ -1,6 +1,7 @@
 /*---
 description = "One row per campaign and KPI: how those whom the campaign wrote to fared against those it kept back, over the effect_days from its start. Campaigns without a start have no window and no rows."
 grain = ["campaign_id", "kpi"]
+features = ["F083", "F084"]
 
 [columns]
 campaign_id = { type = "text", doc = "The campaign.", checks = ["not_null"] }

@@ -1,6 +1,7 @@
 /*---
 description = "One row per campaign and group of customers (all, by ranking class, by RFM segment): whom it reached, what they did, what it cost and what it brought, as of the as-of date."
 grain = ["campaign_id", "dimension", "code"]
+features = ["F023", "F074", "F081", "F086"]
 
 [columns]
 campaign_id = { type = "text", doc = "The campaign: of the source campaigns, or named by a message or an order.", checks = ["not_null"] }

@@ -1,6 +1,7 @@
 /*---
 description = "One row per campaign and week, from its first day of spend, message or order to its last: what happened in the week, how it differs from the week before, and how the campaigns of the week compare."
 grain = ["campaign_id", "period_start"]
+features = ["F085"]
 
 [columns]
 campaign_id = { type = "text", doc = "The campaign.", checks = ["not_null"] }

@@ -1,6 +1,7 @@
 /*---
 description = "Why customers leave: one row per grain, period and reason, where one was recorded."
 grain = ["grain", "period_start", "reason"]
+features = ["F031", "F092"]
 
 [columns]
 grain = { type = "text", doc = "week, month, quarter or year, in the project's calendar.", one_of = ["week", "month", "quarter", "year"], checks = ["not_null"] }

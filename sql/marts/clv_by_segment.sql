@@ -1,6 +1,7 @@
 /*---
 description = "One row per dimension and value: how many customers it has, what they are worth on average, and the revenue that is at risk."
 grain = ["dimension", "value"]
+features = ["F014", "F016", "F017", "F033", "F049", "F050"]
 
 [reads]
 customer_months = "latest"

@@ -1,6 +1,7 @@
 /*---
 description = "One row per grain, basis, cohort and period index up to the as-of date's, zeros included: how many of a cohort were active, and what it brought."
 grain = ["grain", "basis", "cohort_start", "period_index"]
+features = ["F004", "F009", "F010"]
 
 [reads]
 activity_state = "latest"

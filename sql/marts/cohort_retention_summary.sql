@@ -1,6 +1,7 @@
 /*---
 description = "One row per grain, basis and period index with a complete cell: the mean over cohorts, weighted by their size."
 grain = ["grain", "basis", "period_index"]
+features = ["F010"]
 
 [columns]
 grain = { type = "text", doc = "week, month, quarter or year, in the project's calendar.", one_of = ["week", "month", "quarter", "year"], checks = ["not_null"] }

@@ -1,6 +1,7 @@
 /*---
 description = "One row per grain and period: what campaigns spent on winning and on keeping customers, and what a customer won or kept cost."
 grain = ["grain", "period_start"]
+features = ["F020", "F021"]
 
 [columns]
 grain = { type = "text", doc = "week, month, quarter or year, in the project's calendar.", one_of = ["week", "month", "quarter", "year"], checks = ["not_null"] }

@@ -1,6 +1,7 @@
 /*---
 description = "One row per alias: whose id it is. Staging puts the person's own id in the place of every alias, so that one person's channels are one customer everywhere else. Without the source identities it is empty."
 grain = ["alias"]
+features = ["F063"]
 
 [columns]
 alias = { type = "text", doc = "An id under which the person appears in some source.", checks = ["not_null"] }

@@ -2,6 +2,7 @@
 description = "One row per person and event, newest first within the person: each purchase with its value and payment, ticket, message, call and answer. Which kinds are shown is in timeline_kinds.csv."
 grain = ["customer_id", "newest_first", "kind", "event_id"]
 partition = "month"
+features = ["F058", "F059", "F060", "F061", "F091"]
 
 [columns]
 customer_id = { type = "text", doc = "The customer or lead.", checks = ["not_null"] }

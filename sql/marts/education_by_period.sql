@@ -1,6 +1,7 @@
 /*---
 description = "Courses, knowledge base and community: one row per grain and period from the first use to the as-of date."
 grain = ["grain", "period_start"]
+features = ["F095"]
 
 [columns]
 grain = { type = "text", doc = "week, month, quarter or year, in the project's calendar.", one_of = ["week", "month", "quarter", "year"], checks = ["not_null"] }

@@ -1,6 +1,7 @@
 /*---
 description = "What people say: one row per grain, period, kind of feedback and topic, where there was any."
 grain = ["grain", "period_start", "kind", "topic"]
+features = ["F090", "F092"]
 
 [columns]
 grain = { type = "text", doc = "week, month, quarter or year, in the project's calendar.", one_of = ["week", "month", "quarter", "year"], checks = ["not_null"] }

@@ -1,6 +1,7 @@
 /*---
 description = "One row per grain and period: the figures a manager asks for, on the project's headline basis and base, with their changes."
 grain = ["grain", "period_start"]
+features = ["F003", "F004", "F005", "F007", "F008", "F009", "F011", "F013", "F020", "F021"]
 
 [columns]
 grain = { type = "text", doc = "week, month, quarter or year, in the project's calendar.", one_of = ["week", "month", "quarter", "year"], checks = ["not_null"] }

@@ -1,6 +1,7 @@
 /*---
 description = "Leads, demonstrations and quotes, and what came of them: one row per grain and period from the first lead's to the as-of date's."
 grain = ["grain", "period_start"]
+features = ["F022", "F103"]
 
 [reads]
 customer_months = "latest"

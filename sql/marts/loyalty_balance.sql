@@ -1,6 +1,7 @@
 /*---
 description = "One row per person with loyalty points or rewards: what was earned, spent and is left as of the as-of date, beside the person's class."
 grain = ["customer_id"]
+features = ["F077", "F079"]
 
 [reads]
 customer_months = "latest"

@@ -1,6 +1,7 @@
 /*---
 description = "One row per customer and suggestion, three at most: what goes with what they bought and they never bought themselves."
 grain = ["customer_id", "position"]
+features = ["F088"]
 
 [columns]
 customer_id = { type = "text", doc = "The customer: someone with a purchase whose lines are known. Waits for the source order_items, as the whole mart: no rows.", checks = ["not_null"] }

@@ -1,6 +1,7 @@
 /*---
 description = "Net Promoter Score: one row per grain and period from the first answer's to the as-of date's."
 grain = ["grain", "period_start"]
+features = ["F011"]
 
 [columns]
 grain = { type = "text", doc = "week, month, quarter or year, in the project's calendar.", one_of = ["week", "month", "quarter", "year"], checks = ["not_null"] }

@@ -1,6 +1,7 @@
 /*---
 description = "How many new customers order again, and how soon: one row per grain and period of the first purchase."
 grain = ["grain", "period_start"]
+features = ["F076"]
 
 [columns]
 grain = { type = "text", doc = "week, month, quarter or year, in the project's calendar.", one_of = ["week", "month", "quarter", "year"], checks = ["not_null"] }

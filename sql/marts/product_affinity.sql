@@ -1,6 +1,7 @@
 /*---
 description = "One row per product and another one that is often bought with it, in both directions: of the purchases of the affinity_days to the as-of date."
 grain = ["product_id", "other_product_id"]
+features = ["F087"]
 
 [columns]
 product_id = { type = "text", doc = "The product. Waits for the source order_items, as the whole mart: no rows.", checks = ["not_null"] }

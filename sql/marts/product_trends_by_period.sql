@@ -1,6 +1,7 @@
 /*---
 description = "What is bought and looked at, and how that changes: one row per grain, period, and category or product, from the first period with a sale or a look to the as-of date's, also when nothing happened."
 grain = ["grain", "period_start", "level", "category", "product_id"]
+features = ["F089"]
 
 [columns]
 grain = { type = "text", doc = "week (categories only), month, quarter or year, in the project's calendar. Waits for the source order_items, as the whole mart: no rows but of what was looked at.", one_of = ["week", "month", "quarter", "year"], checks = ["not_null"] }

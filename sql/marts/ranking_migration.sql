@@ -2,6 +2,7 @@
 description = "One row per month and pair of ranking classes: how many customers went from one to the other between the ends of the month before and of this month (the as-of date in the open month)."
 grain = ["period_start", "from_class", "to_class"]
 partition = "month"
+features = ["F047"]
 
 [columns]
 period_start = { type = "date", doc = "First day of the business month.", checks = ["not_null"] }

@@ -1,6 +1,7 @@
 /*---
 description = "Referrals and what came of them: one row per grain and period from the first referral's to the as-of date's."
 grain = ["grain", "period_start"]
+features = ["F096"]
 
 [reads]
 customer_months = "latest"

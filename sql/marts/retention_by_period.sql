@@ -1,6 +1,7 @@
 /*---
 description = "Who was there, who came back, who was lost: one row per grain, basis, base and period from the first purchase's to the as-of date's."
 grain = ["grain", "basis", "base", "period_start"]
+features = ["F001", "F002", "F003", "F004", "F005", "F006", "F007", "F008", "F009", "F019", "F034", "F097"]
 
 [columns]
 grain = { type = "text", doc = "week, month, quarter or year, in the project's calendar.", one_of = ["week", "month", "quarter", "year"], checks = ["not_null"] }

@@ -1,6 +1,7 @@
 /*---
 description = "One row per type of reward: how often it was granted and redeemed, what it cost, and what the customers did in the reward_days after against before."
 grain = ["reward_type"]
+features = ["F078", "F080"]
 
 [columns]
 reward_type = { type = "text", doc = "Type of the reward: the topic of its events, else their subject; unknown without either.", checks = ["not_null"] }

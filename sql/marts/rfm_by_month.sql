@@ -2,6 +2,7 @@
 description = "One row per month and customer: RFM as of the month's end, or as of the as-of date in the open month."
 grain = ["period_start", "customer_id"]
 partition = "month"
+features = ["F045", "F047"]
 
 [columns]
 period_start = { type = "date", doc = "First day of the business month.", checks = ["not_null"] }

@@ -2,6 +2,7 @@
 description = "One row per month and pair of RFM segments: how many customers went from one to the other between the ends of the month before and of this month (the as-of date in the open month)."
 grain = ["period_start", "from_segment", "to_segment"]
 partition = "month"
+features = ["F047"]
 
 [columns]
 period_start = { type = "date", doc = "First day of the business month.", checks = ["not_null"] }

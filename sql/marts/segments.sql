@@ -1,6 +1,7 @@
 /*---
 description = "One row per customer and list that the customer is in on the as-of date: dynamic lists, drawn up anew every night, and the content that fits them."
 grain = ["customer_id", "list"]
+features = ["F015", "F024", "F025", "F030", "F049", "F050", "F051", "F052", "F053", "F054", "F056", "F075"]
 
 [columns]
 customer_id = { type = "text", doc = "The customer: someone with a purchase by the as-of date.", checks = ["not_null"] }

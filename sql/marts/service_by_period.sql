@@ -1,6 +1,7 @@
 /*---
 description = "Support, deliveries and satisfaction: one row per grain and period from the first ticket, promise or answer to the as-of date."
 grain = ["grain", "period_start"]
+features = ["F012", "F048", "F091", "F093", "F094"]
 
 [columns]
 grain = { type = "text", doc = "week, month, quarter or year, in the project's calendar.", one_of = ["week", "month", "quarter", "year"], checks = ["not_null"] }

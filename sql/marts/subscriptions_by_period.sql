@@ -1,6 +1,7 @@
 /*---
 description = "Subscriptions and contracts: one row per grain and period from the first subscription's to the as-of date's."
 grain = ["grain", "period_start"]
+features = ["F019", "F034"]
 
 [columns]
 grain = { type = "text", doc = "week, month, quarter or year, in the project's calendar.", one_of = ["week", "month", "quarter", "year"], checks = ["not_null"] }

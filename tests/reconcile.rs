@@ -16,7 +16,8 @@ struct Marts {
 
 impl Marts {
     fn of_a_made_up_shop() -> Self {
-        let shop = Shop::new(PROJECT, SOURCES);
+        // A shop this small sells few things together often.
+        let shop = Shop::new(PROJECT, &format!("[business]\nmin_pairs = 2\n{SOURCES}"));
         let last_day = write_logs(&shop, 300, 130);
         let snapshot = shop.publish(&last_day);
         Self { shop, snapshot }

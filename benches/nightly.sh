@@ -17,7 +17,9 @@ months=${2:-24}
 target=${CARGO_TARGET_DIR:-target}
 bench=${BENCH_DIR:-$target/bench}
 memory=${BENCH_MEMORY:-2GiB}
-sources=(orders order_items interactions customers)
+# Without a day of their own, those of the second line are all there in both histories.
+dated=(orders order_items interactions)
+undated=(customers products campaigns subscriptions identities)
 
 # Late in a month, when the open month is nearly at its most expensive.
 last_day=2025-12-25
@@ -71,34 +73,25 @@ scratch = "./scratch"
 
 [engine]
 memory_limit = "$memory"
-
-[sources.orders]
-location = "./raw/orders"
-
-[sources.order_items]
-location = "./raw/order_items"
-
-[sources.interactions]
-location = "./raw/interactions"
-
-[sources.customers]
-location = "./raw/customers"
 TOML
+    local source
+    for source in "${dated[@]}" "${undated[@]}"; do
+        printf '\n[sources.%s]\nlocation = "./raw/%s"\n' "$source" "$source" >>"$1/bazgasht.toml"
+    done
 }
 
-# A project over the days from $2 on; the last day's files wait in held/. Profiles are all there in both
-# histories: only the logs are cut.
+# A project over the days from $2 on; the last day's files wait in held/.
 make_project() {
     local project=$1 first_day=$2 source folder day
     rm -rf "$project" "$project-on-time"
     mkdir -p "$project/scratch"
-    for source in "${sources[@]}"; do
+    for source in "${dated[@]}" "${undated[@]}"; do
         mkdir -p "$project/raw/$source" "$project/held/$source"
         for folder in "$logs/raw/$source"/dt=*; do
             day=${folder##*dt=}
             if [ "$day" = "$last_day" ]; then
                 cp -al "$folder" "$project/held/$source/"
-            elif [ "$source" = customers ] || [[ ! "$day" < "$first_day" ]]; then
+            elif [[ " ${undated[*]} " == *" $source "* || ! "$day" < "$first_day" ]]; then
                 cp -al "$folder" "$project/raw/$source/"
             fi
         done
@@ -108,8 +101,10 @@ make_project() {
 
 deliver() {
     local source
-    for source in "${sources[@]}"; do
-        cp -al "$2/$source/." "$1/raw/$source/"
+    for source in "${dated[@]}" "${undated[@]}"; do
+        if [ -d "$2/$source" ]; then
+            cp -al "$2/$source/." "$1/raw/$source/"
+        fi
     done
 }
 

@@ -44,8 +44,8 @@ def main():
         "orders": lambda row: in_month(row, "ordered_at"),
         "order_items": lambda row: row.get("order_id") in orders,
         "interactions": lambda row: in_month(row, "occurred_at"),
-        "customers": lambda row: True,
     }
+    keeps |= {source: lambda row: True for source in ("customers", "products", "campaigns", "subscriptions", "identities")}
     for source, keep in keeps.items():
         for path in files(source):
             copy(path, source_dir, target_dir, keep)

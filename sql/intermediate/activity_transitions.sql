@@ -65,6 +65,12 @@ steps as (
         active.day,
         coalesce(active.previous_day, before.last_active_on)
 
+),
+
+previous_periods as (
+
+    select day, grain, period_number as previous_number from calendar_periods
+
 )
 
 -- The first active day of a period is the one whose previous active day lies in another.
@@ -73,14 +79,14 @@ select
     steps.basis,
     cohorts.period_number as cohort_number,
     periods.period_number,
-    previous.period_number as previous_number,
+    previous.previous_number,
     sum(steps.customers) as customers
 from steps
 inner join calendar_periods as periods on periods.day = steps.day
 inner join calendar_periods as cohorts
     on cohorts.day = steps.first_active_on and cohorts.grain = periods.grain
-left join calendar_periods as previous
+left join previous_periods as previous
     on previous.day = steps.previous_day and previous.grain = periods.grain
-where previous.period_number is distinct from periods.period_number
-group by periods.grain, steps.basis, cohorts.period_number, periods.period_number, previous.period_number
+where previous.previous_number is distinct from periods.period_number
+group by periods.grain, steps.basis, cohorts.period_number, periods.period_number, previous.previous_number
 order by grain, basis, cohort_number, period_number, previous_number

@@ -3,11 +3,6 @@ use std::process::ExitCode;
 use bazgasht::cli::Cli;
 use clap::Parser;
 
-/// Batches are made by one thread and freed by another: the system's allocator keeps much of that, hundreds of MiB beyond
-/// the limit.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 #[tokio::main]
 async fn main() -> ExitCode {
     let cli = Cli::parse();

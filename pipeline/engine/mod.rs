@@ -142,10 +142,11 @@ impl Engine {
             task.parameters.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
         let frame = context.sql(&task.sql).await?.with_param_values(parameters)?;
         let mut stream = frame.execute_stream().await?;
-        // Encoding takes about as long as the final merge: they go on side by side.
+        // Encoding takes about as long as the final merge: they go on side by side. On the runtime's own threads, since
+        // each further one keeps memory that was freed.
         let (batches, mut arriving) = tokio::sync::mpsc::channel::<RecordBatch>(BATCHES_IN_FLIGHT);
-        let writing = tokio::task::spawn_blocking(move || {
-            while let Some(batch) = arriving.blocking_recv() {
+        let writing = tokio::spawn(async move {
+            while let Some(batch) = arriving.recv().await {
                 sink.accept(&batch)?;
             }
             Ok(sink)

@@ -113,7 +113,7 @@ fn the_summary_counts_what_is_there() {
 fn broken_lines_are_the_only_ones_that_do_not_parse() {
     for format in [Format::Ndjson, Format::Csv] {
         let rates = Rates { broken: 0.05, ..Rates::none() };
-        let shop = shop_of(&Options { format, rates, ..options(300, 60) });
+        let shop = shop_of(&Options { format, rates, ..options(1_500, 90) });
         for (source, summary) in shop.sources() {
             let unreadable = shop.lines(source).iter().filter(|line| line.is_none()).count();
             assert_eq!(unreadable as u64, summary.broken, "{source}");

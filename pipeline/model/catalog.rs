@@ -30,7 +30,10 @@ pub struct Catalog {
 }
 
 struct SourceFile {
+    /// Relative to the models' folder: what decides which file replaces which.
     path: String,
+    /// Where it lies, for messages.
+    place: String,
     text: String,
 }
 
@@ -60,7 +63,7 @@ impl Catalog {
                     }
                 }
                 Ok(None) => {}
-                Err(e) => complaints.push(format!("{}: {e}", file.path)),
+                Err(e) => complaints.push(format!("{}: {e}", file.place)),
             }
         }
         complaints.extend(files.iter().filter(|file| file.path.starts_with("seeds/")).flat_map(seed_faults));
@@ -118,7 +121,8 @@ fn embedded_files() -> Vec<SourceFile> {
                 DirEntry::Dir(inner) => walk(inner, found),
                 DirEntry::File(file) => {
                     if let Some(text) = file.contents_utf8() {
-                        found.push(SourceFile { path: file.path().display().to_string(), text: text.to_owned() });
+                        let path = file.path().display().to_string();
+                        found.push(SourceFile { place: path.clone(), path, text: text.to_owned() });
                     }
                 }
             }
@@ -141,7 +145,7 @@ fn folder_files(dir: &Path) -> Result<Vec<SourceFile>> {
             }
             let text = std::fs::read_to_string(&path).map_err(|e| Error::config(format!("{}: {e}", path.display())))?;
             let name = path.file_name().unwrap_or_default().to_string_lossy();
-            found.push(SourceFile { path: format!("{layer}/{name}"), text });
+            found.push(SourceFile { path: format!("{layer}/{name}"), place: path.display().to_string(), text });
         }
     }
     if found.is_empty() {
@@ -242,7 +246,7 @@ fn seed_faults(file: &SourceFile) -> Vec<String> {
     let name = Path::new(&file.path).file_stem().unwrap_or_default().to_string_lossy();
     let shipped = EMBEDDED.get_file(&file.path).and_then(|shipped| shipped.contents_utf8());
     // A file that cannot be read as CSV is complained of as a model.
-    seed_rules::faults(&file.path, &name, &file.text, shipped).unwrap_or_default()
+    seed_rules::faults(&file.place, &name, &file.text, shipped).unwrap_or_default()
 }
 
 fn seed_model(file: &SourceFile, name: String) -> Result<Model> {

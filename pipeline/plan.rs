@@ -24,6 +24,8 @@ pub struct Ground<'a> {
     pub sources: &'a Sources,
     /// The seeds for occasions and the week's shape, which the built-in tables are made from.
     pub calendar_fingerprint: String,
+    /// Every month in which some source has rows: asked for with every table that a partition reads.
+    pub source_months: BTreeSet<Month>,
 }
 
 /// A partition of a model, as of the run's day or as of the day before it (its *eve*).
@@ -91,7 +93,7 @@ impl Ground<'_> {
     /// The business months from the first row's to the as-of date's: every one is built, also an empty one.
     pub fn months(&self) -> Vec<Month> {
         let last = self.as_of_month();
-        let first = self.sources.months().into_iter().next().unwrap_or(last).min(last);
+        let first = self.source_months.first().copied().unwrap_or(last).min(last);
         first.through(last).collect()
     }
 
@@ -102,7 +104,7 @@ impl Ground<'_> {
         }
         let mut months: BTreeSet<Month> = self.months().into_iter().collect();
         if model.layer == Layer::Staging {
-            months.extend(self.sources.months());
+            months.extend(&self.source_months);
         }
         months.into_iter().map(PartitionId::Month).collect()
     }
@@ -116,7 +118,7 @@ impl Ground<'_> {
         if !table.monthly {
             return Ok(vec![PartitionId::Whole]);
         }
-        let (months, staged) = (self.months(), self.sources.months());
+        let (months, staged) = (self.months(), &self.source_months);
         let last = match partition {
             PartitionId::Month(month) => month,
             PartitionId::Whole => self.as_of_month(),

@@ -130,8 +130,10 @@ impl Blueprint {
         std::fs::create_dir_all(&config.storage.scratch)
             .map_err(|e| Error::world(format!("cannot create {}", config.storage.scratch.display()), e))?;
         let scratch = tempfile::Builder::new().prefix("bazgasht-").tempdir_in(&config.storage.scratch)?;
+        // A quarter is left for what the engine doesn't account: decoding and encoding Parquet, windows, what the
+        // allocator keeps.
         let memory = usize::try_from(config.engine.memory_limit.bytes()).unwrap_or(usize::MAX);
-        let engine = Engine::new(&lake, memory, config.engine.threads, scratch.path().to_owned())?;
+        let engine = Engine::new(&lake, memory / 4 * 3, config.engine.threads, scratch.path().to_owned())?;
         let sources = decodings.into_iter().map(|(name, decoding)| Ok((name, open_source(&config, name, decoding)?)));
         let sources = sources.collect::<Result<_>>()?;
         Ok(Project {

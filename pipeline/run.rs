@@ -157,6 +157,7 @@ fn ground<'a>(project: &'a Project, request: &Request, sources: &'a Sources, now
         settings: &project.settings,
         sources,
         calendar_fingerprint: project.calendar_fingerprint.clone(),
+        source_months: sources.months(),
     })
 }
 

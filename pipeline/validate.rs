@@ -25,6 +25,7 @@ pub async fn models(blueprint: &Blueprint) -> Result<()> {
         settings: &blueprint.settings,
         sources: &sources,
         calendar_fingerprint: String::new(),
+        source_months: sources.months(),
     };
     let mut complaints = Vec::new();
     for model in blueprint.catalog.in_order() {

@@ -31,7 +31,8 @@ use crate::support::{Shop, block_on, day, now, tree};
 type Files = BTreeMap<String, Vec<u8>>;
 
 /// The small models that most of these tests run, and where they are: few and quick, with a month's fold among them.
-const MODELS: [(&str, &str); 5] = [
+const MODELS: [(&str, &str); 6] = [
+    ("staging/stg_identities.sql", "sql"),
     ("staging/stg_orders.sql", "sql"),
     ("intermediate/ledger.sql", "tests/laws/sql"),
     ("intermediate/state.sql", "tests/laws/sql"),

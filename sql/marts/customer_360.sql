@@ -137,19 +137,30 @@ memberships as (
 
     select
         customer_id,
-        concat_ws(
-            ',',
-            max(list) filter (where list_kind = 'high_risk'),
-            max(list) filter (where list_kind = 'inactive'),
-            max(list) filter (where list_kind = 'interested_in'),
-            max(list) filter (where list_kind = 'loyal'),
-            max(list) filter (where list_kind = 'new'),
-            max(list) filter (where list_kind = 'by_region'),
-            max(list) filter (where list_kind = 'by_company_size'),
-            max(list) filter (where list_kind = 'vip'),
-            string_agg(list, ',' order by list) filter (where list_kind = 'own')
+        nullif(
+            concat_ws(
+                ',',
+                max(list) filter (where list_kind = 'high_risk'),
+                max(list) filter (where list_kind = 'inactive'),
+                max(list) filter (where list_kind = 'interested_in'),
+                max(list) filter (where list_kind = 'loyal'),
+                max(list) filter (where list_kind = 'new'),
+                max(list) filter (where list_kind = 'by_region'),
+                max(list) filter (where list_kind = 'by_company_size'),
+                max(list) filter (where list_kind = 'vip')
+            ),
+            ''
         ) as lists
     from list_members
+    group by customer_id
+
+),
+
+own_memberships as (
+
+    select customer_id, string_agg(list, ',' order by list) as lists
+    from list_members
+    where list_kind = 'own'
     group by customer_id
 
 ),
@@ -450,7 +461,7 @@ select
         when own_times.customer_id is not null then 'own'
         when project_weekday.best_weekday is not null then 'project'
     end as best_time_basis,
-    memberships.lists
+    nullif(concat_ws(',', memberships.lists, own_memberships.lists), '') as lists
 from people
 left join favourite_channels on favourite_channels.customer_id = people.customer_id
 left join favourite_categories on favourite_categories.customer_id = people.customer_id
@@ -461,6 +472,7 @@ left join engagement on engagement.customer_id = people.customer_id
 left join contact_channels on contact_channels.customer_id = people.customer_id
 left join own_times on own_times.customer_id = people.customer_id
 left join memberships on memberships.customer_id = people.customer_id
+left join own_memberships on own_memberships.customer_id = people.customer_id
 -- The wide tables come last, for each join copies what came before it.
 left join profiles on profiles.customer_id = people.customer_id
 left join state on state.customer_id = people.customer_id

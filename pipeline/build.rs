@@ -187,7 +187,8 @@ impl Builder<'_> {
         Ok((found.rows > 0).then_some(found))
     }
 
-    /// What became of the rows that a staging partition read: law 2, counted apart from the model's own SQL.
+    /// What became of the rows that a staging partition read: law 2, counted apart from the model's own SQL. Rows are told
+    /// apart by their content, keys and all: staging may have put a person in the place of an alias.
     async fn counts(
         &self,
         model: &Model,

@@ -349,8 +349,7 @@ impl<'a> Resolver<'a> {
         let of_eve = self.read_as_of_yesterday(wanted)?;
         let mut differing = BTreeSet::new();
         let mut slots = Vec::new();
-        let models = self.today.catalog.in_order().filter(|m| wanted.is_none_or(|names| names.contains(&m.name)));
-        for model in models {
+        for model in self.wanted(wanted) {
             let slot = |partition, eve| Slot { model: model.name.clone(), partition, eve };
             slots.extend(self.today.partitions(model).into_iter().map(|partition| slot(partition, false)));
             for partition in if of_eve.contains(&model.name) { self.eve.partitions(model) } else { vec![] } {
@@ -366,17 +365,17 @@ impl<'a> Resolver<'a> {
 
     /// The models that some wanted model reads as of the day before, with everything that they read.
     fn read_as_of_yesterday(&self, wanted: Option<&BTreeSet<String>>) -> Result<BTreeSet<String>> {
-        let models = self.today.catalog.in_order().filter(|m| wanted.is_none_or(|names| names.contains(&m.name)));
-        let reads = models.flat_map(|m| &m.reads).filter(|read| read.form == Form::Yesterday);
-        let mut queue: Vec<String> = reads.map(|read| read.table.to_string()).collect();
         let mut found = BTreeSet::new();
-        while let Some(name) = queue.pop() {
-            let model = self.model(&name)?;
-            if found.insert(name) {
-                queue.extend(model.reads.iter().filter_map(Read::model_name).map(str::to_owned));
-            }
+        for read in self.wanted(wanted).flat_map(|m| &m.reads).filter(|read| read.form == Form::Yesterday) {
+            let below = self.today.catalog.stands_on(self.model(&read.table.to_string())?);
+            found.extend(below.iter().chain([&read.table]).map(Table::to_string));
         }
         Ok(found)
+    }
+
+    /// The wanted models, or all, each after everything that it reads.
+    fn wanted<'w>(&'w self, wanted: Option<&'w BTreeSet<String>>) -> impl Iterator<Item = &'a Model> + 'w {
+        self.today.catalog.in_order().filter(move |m| wanted.is_none_or(|names| names.contains(&m.name)))
     }
 
     /// Whether a slot of the eve has other parameters or reads other partitions than the run's own.

@@ -19,7 +19,7 @@ use crate::homes;
 use crate::interrupt::Interrupt;
 use crate::lake;
 use crate::listing::{Listed, ListedSource, list, version};
-use crate::model::Read;
+use crate::model::Table;
 use crate::plan::{Ground, Plan, Resolver};
 use crate::project::{OpenSource, Project};
 use crate::publish::{Workshop, docs_are_published};
@@ -136,8 +136,8 @@ pub async fn plan(project: &Project, request: &Request, around: &Surroundings<'_
 
 /// Refuses sources with more rejected rows than they may have, before any work for them.
 fn refuse(project: &Project, sources: &Sources) -> Result<()> {
-    let limit_of = |name: &str| name.parse().ok().and_then(|name: SourceName| project.sources.get(&name));
-    rejections(sources, |name| limit_of(name).map_or(0.0, |source| source.config.max_rejected))
+    let open = |name: &str| name.parse().ok().and_then(|name: SourceName| project.sources.get(&name));
+    rejections(sources, |name| open(name).map_or(0.0, |source| source.config.max_rejected))
 }
 
 pub(crate) fn workshop(project: &Project) -> Workshop<'_> {
@@ -191,16 +191,14 @@ fn warn_of_age(project: &Project, ground: &Ground<'_>) {
 fn wanted(project: &Project, request: &Request) -> Result<Option<BTreeSet<String>>> {
     let Some(selected) = &request.select else { return Ok(None) };
     let mut wanted = BTreeSet::new();
-    let mut queue: Vec<String> = selected.clone();
-    while let Some(name) = queue.pop() {
-        let model = project.catalog.get(&name).ok_or_else(|| {
-            let nearest = crate::config::nearest(&name, project.catalog.names());
+    for name in selected {
+        let model = project.catalog.get(name).ok_or_else(|| {
+            let nearest = crate::config::nearest(name, project.catalog.names());
             let hint = nearest.map_or(String::new(), |n| format!("; did you mean `{n}`?"));
             Error::config(format!("--select: there is no model `{name}`{hint}"))
         })?;
-        if wanted.insert(name) {
-            queue.extend(model.reads.iter().filter_map(Read::model_name).map(str::to_owned));
-        }
+        wanted.insert(name.clone());
+        wanted.extend(project.catalog.stands_on(model).iter().map(Table::to_string));
     }
     Ok(Some(wanted))
 }

@@ -9,43 +9,22 @@ use std::time::{Duration, Instant};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::support::tree;
+use crate::made_up::{PROJECT, SOURCES, write_logs};
+use crate::support::{Shop, published};
 
-const CONFIG: &str = r#"
-[project]
-timezone = "Asia/Tehran"
-calendar = "jalali"
-currency = "IRR"
-[storage]
-lake = "./lake"
-marts = "./marts"
-[sources.orders]
-location = "./raw/orders"
-[sources.order_items]
-location = "./raw/order_items"
-[sources.interactions]
-location = "./raw/interactions"
-[sources.customers]
-location = "./raw/customers"
-"#;
-
-fn bazgasht(dir: &Path, arguments: &[&str]) -> Child {
+fn run(shop: &Shop, as_of: &str) -> Child {
     let mut command = Command::new(assert_cmd::cargo::cargo_bin!("bazgasht"));
-    command.current_dir(dir).args(arguments).env_remove("BAZGASHT_CONFIG").env("BAZGASHT_LOG", "error");
+    command.current_dir(shop.dir.path()).args(["run", "--as-of", as_of]);
+    command.env_remove("BAZGASHT_CONFIG").env("BAZGASHT_LOG", "error");
     command.stdout(Stdio::null()).spawn().expect("it starts")
 }
 
-fn run(dir: &Path) -> Child {
-    bazgasht(dir, &["run", "--as-of", "2025-02-28"])
-}
-
-/// A shop's folder, with its logs.
-fn shop() -> tempfile::TempDir {
-    let dir = tempfile::tempdir().expect("a folder");
-    let generate = ["generate", "--customers", "40", "--days", "60", "--first-day", "2025-01-01", "--out", "raw"];
-    assert!(bazgasht(dir.path(), &generate).wait().expect("it ends").success());
-    std::fs::write(dir.path().join("bazgasht.toml"), CONFIG).expect("written");
-    dir
+/// A shop's folder with its config and logs, and the last day of these.
+fn shop() -> (Shop, String) {
+    let shop = Shop::new(PROJECT, SOURCES);
+    shop.write("bazgasht.toml", &shop.toml);
+    let last_day = write_logs(&shop, 40, 60);
+    (shop, last_day)
 }
 
 /// Everything that `current.json` names is there, whole.
@@ -60,37 +39,31 @@ fn assert_readable(marts: &Path) {
     }
 }
 
-fn published(dir: &Path) -> std::collections::BTreeMap<String, Vec<u8>> {
-    let mut files = tree(&dir.join("marts/current"));
-    files.remove("run_log.parquet");
-    files
-}
-
 #[test]
 fn killed_at_any_moment_the_next_run_finishes_the_job() {
     let kills: u32 = std::env::var("BAZGASHT_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(4);
-    let undisturbed = shop();
+    let (undisturbed, as_of) = shop();
     let started = Instant::now();
-    assert!(run(undisturbed.path()).wait().expect("it ends").success());
+    assert!(run(&undisturbed, &as_of).wait().expect("it ends").success());
     let usual_ms = u64::try_from(started.elapsed().as_millis()).expect("not for ever");
-    let expected = published(undisturbed.path());
+    let expected = published(&undisturbed);
 
-    let dir = shop();
+    let (shop, as_of) = shop();
     let seed = started.elapsed().as_nanos() as u64;
     println!("seed {seed}, a run takes {usual_ms} ms");
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     for _ in 0..kills {
-        let mut running = run(dir.path());
+        let mut running = run(&shop, &as_of);
         std::thread::sleep(Duration::from_millis(rng.random_range(0..usual_ms)));
         running.kill().expect("a signal");
         let ended = running.wait().expect("it ends");
-        assert_readable(&dir.path().join("marts"));
+        assert_readable(&shop.path("marts"));
         if ended.success() {
             // It was faster than the signal: begin anew.
-            std::fs::remove_dir_all(dir.path().join("lake")).expect("removed");
-            std::fs::remove_dir_all(dir.path().join("marts")).expect("removed");
+            std::fs::remove_dir_all(shop.path("lake")).expect("removed");
+            std::fs::remove_dir_all(shop.path("marts")).expect("removed");
         }
     }
-    assert!(run(dir.path()).wait().expect("it ends").success());
-    assert!(published(dir.path()) == expected, "other bytes than those of a run that nobody killed");
+    assert!(run(&shop, &as_of).wait().expect("it ends").success());
+    assert!(published(&shop) == expected, "other bytes than those of a run that nobody killed");
 }

@@ -11,14 +11,13 @@ mod moments;
 mod rejects;
 mod yesterday;
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use bazgasht::plan::Action;
 use bazgasht::run::Outcome;
 use bazgasht::snapshot::Snapshot;
 
-use crate::support::{Shop, tree};
+use crate::support::{Shop, published, tree};
 
 /// A shop of orders in NDJSON under the small models; `more` goes into the orders' source.
 fn shop_with(more: &str) -> Shop {
@@ -61,13 +60,6 @@ fn version(id: &str, day: &str, amount: &str, updated: &str) -> String {
     format!(
         r#"{{"order_id":"{id}","customer_id":"c1","ordered_at":"{day}T12:00:00Z","amount":{amount},"updated_at":"{updated}T00:00:00Z"}}"#
     ) + "\n"
-}
-
-/// The published bytes but for the run log, which tells of the runs themselves.
-fn published(shop: &Shop) -> BTreeMap<String, Vec<u8>> {
-    let mut files = tree(&shop.path("marts/current"));
-    files.remove("run_log.parquet");
-    files
 }
 
 /// What `plan` would build or look at, as `model partition`.

@@ -166,3 +166,10 @@ pub fn tree(dir: &Path) -> BTreeMap<String, Vec<u8>> {
     walk(dir, dir, &mut found);
     found
 }
+
+/// The published bytes but for the run log, which tells of the runs themselves.
+pub fn published(shop: &Shop) -> BTreeMap<String, Vec<u8>> {
+    let mut files = tree(&shop.path("marts/current"));
+    files.remove("run_log.parquet");
+    files
+}

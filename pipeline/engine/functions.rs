@@ -6,17 +6,21 @@ use arrow::array::{ArrayRef, AsArray, Date32Array, Int64Array, TimestampMicrosec
 use arrow::compute::{CastOptions, cast, cast_with_options};
 use arrow::datatypes::{DataType, Int64Type, TimeUnit};
 use datafusion::error::Result;
-use datafusion::logical_expr::{ColumnarValue, ScalarUDF, Signature, SimpleScalarUDF, Volatility, create_udf};
+use datafusion::logical_expr::{
+    AggregateUDF, ColumnarValue, ScalarUDF, Signature, SimpleScalarUDF, Volatility, create_udf,
+};
 use datafusion::prelude::SessionContext;
 
+use super::three_smallest::ThreeSmallest;
 use crate::calendar::parse_jalali_date;
 
 /// Makes the functions known to a session: `jalali_date(text)`, `epoch_seconds(n)`, `epoch_millis(n)`,
-/// `epoch_micros(n)`.
+/// `epoch_micros(n)`, `three_smallest(int)`.
 pub fn register(context: &SessionContext) {
     for function in all() {
         context.register_udf(function);
     }
+    context.register_udaf(AggregateUDF::from(ThreeSmallest::new()));
 }
 
 fn all() -> Vec<ScalarUDF> {

@@ -4,6 +4,7 @@
 
 mod functions;
 mod table;
+mod three_smallest;
 mod writer;
 
 pub use functions::register as register_functions;

@@ -198,7 +198,7 @@ bought as (
     ) as listed
     inner join purchase_lines as lines on lines.day = listed.event_on
     inner join complements on complements.product_id = lines.product_id
-    where lines.line_net > 0 and lines.day > $as_of - 160
+    where lines.line_net > 0 and lines.day > $as_of - 160 and lines.day <= $as_of
     group by
         lines.customer_id,
         lines.day,
@@ -308,6 +308,7 @@ ledger as (
         max(day) filter (where messages_sent > 0) as last_sent_on,
         coalesce(sum(messages_sent) filter (where day > $as_of - 7), 0) as messages_7d
     from customer_days
+    where day <= $as_of
     group by customer_id
 
 ),

@@ -29,7 +29,7 @@ ledger as (
         days.activities > 0 as has_activity
     from customer_days as days
     inner join customers on customers.customer_id = days.customer_id
-    where days.day >= customers.first_purchase_on
+    where days.day >= customers.first_purchase_on and days.day <= $period_end
 
 ),
 

@@ -36,7 +36,10 @@ in_baskets as (
     from excluded_ids
     right join purchase_lines as lines on lines.product_id = excluded_ids.product_id
     left join excluded_categories on excluded_categories.category = lines.category
-    where lines.line_net > 0 and excluded_ids.product_id is null and excluded_categories.category is null
+    where
+        lines.day <= $period_end
+        and lines.line_net > 0
+        and excluded_ids.product_id is null and excluded_categories.category is null
 
 )
 

@@ -179,7 +179,7 @@ days as (
         cast($period_end - day as bigint) as age_days
     from customer_days
     -- A literal bound lets whole files be skipped: no seven months are longer than 217 days.
-    where day > $period_end - greatest(2 * $trend_days, 217)
+    where day > $period_end - greatest(2 * $trend_days, 217) and day <= $period_end
 
 ),
 

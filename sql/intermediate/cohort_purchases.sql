@@ -30,7 +30,7 @@ purchase_days as (
 
     select customer_id, day, orders, revenue
     from customer_days
-    where orders > 0
+    where orders > 0 and day <= $period_end
 
 ),
 

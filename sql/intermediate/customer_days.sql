@@ -5,7 +5,7 @@ partition = "month"
 
 [columns]
 customer_id = { type = "text", doc = "The customer or lead.", checks = ["not_null"] }
-day = { type = "date", doc = "Business day.", checks = ["not_null"] }
+day = { type = "date", doc = "Business day. May lie after the as-of date: readers filter on $period_end.", checks = ["not_null"] }
 order_rows = { type = "int64", doc = "Orders of any status.", unit = "count", checks = ["not_null", "non_negative"] }
 orders = { type = "int64", doc = "Purchases.", unit = "count", checks = ["not_null", "non_negative"] }
 revenue = { type = "decimal(28,4)", doc = "Net revenue of the purchases.", unit = "currency", checks = ["not_null", "non_negative"] }
@@ -53,23 +53,18 @@ csat_score = { type = "float64", doc = "The day's latest CSAT answer from 1 to 5
 csat_at = { type = "timestamp", doc = "Moment of csat_score." }
 csat_event_id = { type = "text", doc = "Event of csat_score." }
 
-[checks]
-no_future_days = "select * from this where day > $period_end"
-
 [warnings]
 unknown_kinds = """
 select events.kind, count(*) as events
 from stg_interactions as events
 left join interaction_kinds as kinds on kinds.kind = events.kind
-where kinds.kind is null and events.day <= $period_end
+where kinds.kind is null
 group by events.kind
 order by events desc, kind"""
 impossible_scores = """
 select kind, score, count(*) as events
 from stg_interactions
-where
-    day <= $period_end
-    and ((kind = 'survey_nps' and (score < 0 or score > 10)) or (kind = 'survey_csat' and (score < 1 or score > 5)))
+where (kind = 'survey_nps' and (score < 0 or score > 10)) or (kind = 'survey_csat' and (score < 1 or score > 5))
 group by kind, score
 order by kind, score"""
 ---*/
@@ -87,7 +82,6 @@ with orders as (
         paid_amount,
         channel
     from stg_orders
-    where day <= $period_end
 
 ),
 
@@ -100,7 +94,6 @@ interactions as (
         events.kind = 'survey_csat' and events.score >= 1 and events.score <= 5 as is_csat_answer
     from stg_interactions as events
     left join interaction_kinds as kinds on kinds.kind = events.kind
-    where events.day <= $period_end
 
 ),
 

@@ -66,7 +66,7 @@ points_spent = { type = "decimal(28,4)", doc = "Points spent to date.", unit = "
 [checks]
 no_future_days = "select * from this where greatest(last_purchase_on, last_activity_on, first_seen_on) > $period_end"
 purchases_agree = "select * from this where (orders > 0) <> (first_purchase_on is not null) or (orders > 1) <> (second_purchase_on is not null) or purchase_days > orders"
-nobody_is_lost = "select customer_id from customer_days except select customer_id from this"
+nobody_is_lost = "select customer_id from customer_days where day <= $period_end except select customer_id from this"
 ---*/
 with before as (
 
@@ -90,7 +90,7 @@ first_days as (
 
     select customer_id, min(day) as day
     from customer_days
-    where orders > 0
+    where orders > 0 and day <= $period_end
     group by customer_id
 
 ),
@@ -104,6 +104,7 @@ ledger as (
     from customer_days as days
     left join before on before.customer_id = days.customer_id
     left join first_days on first_days.customer_id = days.customer_id
+    where days.day <= $period_end
 
 ),
 

@@ -20,5 +20,6 @@ select
     $period_start as month_start,
     max(day) as last_day
 from purchase_lines
+where day <= $period_end
 group by customer_id, product_id, category
 order by customer_id, product_id, category

@@ -28,7 +28,7 @@ with purchases as (
         customers.second_purchase_on = days.day as is_second
     from customer_days as days
     inner join customer_months as customers on customers.customer_id = days.customer_id
-    where days.orders > 0
+    where days.orders > 0 and days.day <= $period_end
 
 )
 

@@ -13,5 +13,7 @@ tickets_opened = { type = "int64", doc = "Tickets opened.", unit = "count", chec
 ---*/
 select customer_id, day, courses_started, articles_read, forum_posts, tickets_opened
 from customer_days
-where courses_started > 0 or articles_read > 0 or forum_posts > 0 or tickets_opened > 0
+where
+    day <= $period_end
+    and (courses_started > 0 or articles_read > 0 or forum_posts > 0 or tickets_opened > 0)
 order by customer_id, day

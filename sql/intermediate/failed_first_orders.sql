@@ -11,7 +11,7 @@ with this_month as (
 
     select customer_id, min(day) as first_order_on, sum(order_rows) as order_rows
     from customer_days
-    where order_rows > 0
+    where order_rows > 0 and day <= $period_end
     group by customer_id
 
 )

@@ -21,7 +21,7 @@ month as (
 
     select customer_id, max(day) as last_call_on
     from customer_days
-    where calls_out > 0 or quotes > 0
+    where day <= $period_end and (calls_out > 0 or quotes > 0)
     group by customer_id
 
 )

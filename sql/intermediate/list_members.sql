@@ -3,7 +3,6 @@ description = "One row per list and customer in it on the as-of date: the lists 
 grain = ["list", "customer_id"]
 
 [reads]
-list_months = "latest"
 customer_months = "latest"
 
 [columns]
@@ -15,7 +14,7 @@ entered_month = { type = "date", doc = "First day of the business month in which
 ---*/
 with behaviour as (
 
-    select list, customer_id, entered_month from list_months
+    select list, customer_id, entered_month from behaviour_lists
 
 ),
 

@@ -16,7 +16,9 @@ customers = { type = "int64", doc = "Customers who bought it in the period for t
 -- An empty text stands for no category: NULL joins nothing.
 with lines as (
 
-    select customer_id, coalesce(category, '') as category, day from purchase_lines
+    select customer_id, coalesce(category, '') as category, day
+    from purchase_lines
+    where day <= $period_end
 
 ),
 

@@ -53,6 +53,7 @@ sold as (
     from excluded_ids
     right join purchase_lines as lines on lines.product_id = excluded_ids.product_id
     left join excluded_categories on excluded_categories.category = lines.category
+    where lines.day <= $period_end
 
 ),
 

@@ -58,7 +58,7 @@ cut_lines as (
     from purchase_lines as lines
     inner join cut_month on lines.day <= cut_month.period_end
     where lines.day > $as_of - cast($affinity_days as int)
-        and lines.day <= $as_of - cast($affinity_days as int) + 31
+        and lines.day <= least($as_of, $as_of - cast($affinity_days as int) + 31)
         and lines.line_net > 0
 
 ),

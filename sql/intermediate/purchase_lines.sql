@@ -7,7 +7,7 @@ partition = "month"
 order_id = { type = "text", doc = "The purchase.", checks = ["not_null"] }
 line_number = { type = "int64", doc = "Position within the order.", checks = ["not_null", "positive"] }
 customer_id = { type = "text", doc = "Who bought.", checks = ["not_null"] }
-day = { type = "date", doc = "Business day of the order.", checks = ["not_null"] }
+day = { type = "date", doc = "Business day of the order. May lie after the as-of date: readers filter on $period_end.", checks = ["not_null"] }
 product_id = { type = "text", doc = "The product.", checks = ["not_null"] }
 category = { type = "text", doc = "The line's category, else the product's." }
 quantity = { type = "decimal(18,4)", doc = "How many.", unit = "count", checks = ["not_null"] }
@@ -17,7 +17,6 @@ line_net = { type = "decimal(18,4)", doc = "The line's part of the order's net a
 gross_profit = { type = "decimal(18,4)", doc = "line_net minus the cost of the goods, that cost scaled by the same proportion; NULL where neither the line nor the product says a unit cost.", unit = "currency" }
 
 [checks]
-no_future_days = "select * from this where day > $period_end"
 lines_make_up_their_order = """
 select this.order_id
 from this
@@ -29,7 +28,7 @@ with purchases as (
 
     select order_id, customer_id, day, net_amount
     from stg_orders
-    where is_purchase and day <= $period_end
+    where is_purchase
 
 ),
 

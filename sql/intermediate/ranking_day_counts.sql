@@ -21,10 +21,10 @@ comments = { type = "int64", doc = "Comments.", unit = "count", checks = ["not_n
 no_future_days = "select * from this where day > $period_end"
 nothing_is_lost = """
 select sum(revenue) from this
-having coalesce(sum(revenue), 0) <> (select coalesce(sum(revenue), 0) from customer_days)
-or coalesce(sum(orders), 0) <> (select coalesce(sum(orders), 0) from customer_days)
-or coalesce(sum(logins), 0) <> (select coalesce(sum(logins), 0) from customer_days)
-or coalesce(sum(referrals), 0) <> (select coalesce(sum(referrals), 0) from customer_days)"""
+having coalesce(sum(revenue), 0) <> (select coalesce(sum(revenue), 0) from customer_days where day <= $period_end)
+or coalesce(sum(orders), 0) <> (select coalesce(sum(orders), 0) from customer_days where day <= $period_end)
+or coalesce(sum(logins), 0) <> (select coalesce(sum(logins), 0) from customer_days where day <= $period_end)
+or coalesce(sum(referrals), 0) <> (select coalesce(sum(referrals), 0) from customer_days where day <= $period_end)"""
 an_order_has_one_place = "select * from this where online_orders + offline_orders > orders"
 
 [warnings]
@@ -40,7 +40,7 @@ with days as (
 
     select customer_id, day, orders, revenue, costed_revenue, gross_profit, referrals, logins, news_read, comments
     from customer_days
-    where orders > 0 or referrals > 0 or logins > 0 or news_read > 0 or comments > 0
+    where day <= $period_end and (orders > 0 or referrals > 0 or logins > 0 or news_read > 0 or comments > 0)
 
 ),
 

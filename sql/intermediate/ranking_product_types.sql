@@ -16,7 +16,7 @@ with lines as (
 
     select customer_id, day, order_id, category
     from purchase_lines
-    where category is not null and line_net > 0
+    where category is not null and line_net > 0 and day <= $period_end
 
 ),
 

@@ -36,7 +36,9 @@ with events as (
 
 visits as (
 
-    select customer_id, day, revenue from customer_days where orders > 0 or activities > 0
+    select customer_id, day, revenue
+    from customer_days
+    where day <= $period_end and (orders > 0 or activities > 0)
 
 ),
 

@@ -10,7 +10,9 @@ customers = { type = "int64", doc = "Customers.", unit = "count", checks = ["not
 ---*/
 with purchase_days as (
 
-    select customer_id, day from customer_days where orders > 0
+    select customer_id, day
+    from customer_days
+    where orders > 0 and day <= $period_end
 
 ),
 

@@ -46,7 +46,7 @@ select count(*) from this
 having count(*) <> (select count(*) from churn_signs)"""
 no_revenue_is_lost = """
 select sum(revenue_last_year) from this
-having sum(revenue_last_year) <> (select sum(revenue) from customer_days where day > $as_of - 365)"""
+having sum(revenue_last_year) <> (select sum(revenue) from customer_days where day > $as_of - 365 and day <= $as_of)"""
 risk_has_a_reason = "select customer_id from this where (risk = 'none') <> (reason is null) or flags_raised > flags_known"
 ---*/
 with signs as (
@@ -59,7 +59,7 @@ days as (
 
     select customer_id, revenue
     from customer_days
-    where orders > 0 and day > $as_of - 365
+    where orders > 0 and day > $as_of - 365 and day <= $as_of
 
 ),
 

@@ -64,7 +64,7 @@ messages as (
         sum(messages_sent) as messages_30d,
         coalesce(sum(messages_sent) filter (where day > $as_of - 7), 0) as messages_7d
     from customer_days
-    where messages_sent > 0 and day > $as_of - 30
+    where messages_sent > 0 and day > $as_of - 30 and day <= $as_of
     group by customer_id
 
 ),

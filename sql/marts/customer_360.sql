@@ -116,7 +116,7 @@ lines as (
 
     select customer_id, product_id, category, product_orders, category_orders, line_net
     from purchase_lines
-    where day > $as_of - 365
+    where day > $as_of - 365 and day <= $as_of
 
 ),
 
@@ -179,83 +179,110 @@ people as (
 
 ),
 
--- A favourite is the first by orders, then revenue: both in one number, which is faster than sorting each customer's.
+-- A favourite is the first by orders, then revenue, then name: the three in one number, whose greatest is found faster
+-- than each customer's are sorted. 22 digits hold the revenue, seven the name's place, counted from the last name.
+channels as (
+
+    select channel, row_number() over (order by channel desc) as place
+    from (select distinct channel from purchases) as names
+
+),
+
 channel_scores as (
 
-    select
-        customer_id,
-        channel,
-        cast(count(*) as decimal(38, 4)) * 1000000000000000000000000 + sum(net_amount) as score
-    from purchases
-    group by customer_id, channel
+    select purchases.customer_id, channels.place, count(*) as orders, sum(purchases.net_amount) as revenue
+    from channels
+    inner join purchases on purchases.channel = channels.channel
+    group by purchases.customer_id, channels.place
 
 ),
 
 best_channels as (
 
-    select customer_id, max(score) as score from channel_scores group by customer_id
+    select
+        customer_id,
+        max((cast(orders as decimal(38, 0)) * 10000000000000000000000 + cast(revenue * 10000 as decimal(38, 0))) * 10000000 + place)
+            as score
+    from channel_scores
+    group by customer_id
 
 ),
 
 favourite_channels as (
 
-    select scores.customer_id, min(scores.channel) as channel
-    from best_channels as best
-    inner join channel_scores as scores on scores.customer_id = best.customer_id and scores.score = best.score
-    group by scores.customer_id
+    select best_channels.customer_id, channels.channel
+    from channels
+    inner join best_channels on cast(best_channels.score % 10000000 as bigint) = channels.place
+
+),
+
+categories as (
+
+    select category, row_number() over (order by category desc) as place
+    from (select distinct category from lines where category is not null) as names
 
 ),
 
 category_scores as (
 
-    select
-        customer_id,
-        category,
-        cast(sum(category_orders) as decimal(38, 4)) * 1000000000000000000000000 + sum(line_net) as score
-    from lines
-    where category is not null
-    group by customer_id, category
+    select lines.customer_id, categories.place, sum(lines.category_orders) as orders, sum(lines.line_net) as revenue
+    from categories
+    inner join lines on lines.category = categories.category
+    group by lines.customer_id, categories.place
 
 ),
 
 best_categories as (
 
-    select customer_id, max(score) as score from category_scores group by customer_id
+    select
+        customer_id,
+        max((cast(orders as decimal(38, 0)) * 10000000000000000000000 + cast(revenue * 10000 as decimal(38, 0))) * 10000000 + place)
+            as score
+    from category_scores
+    group by customer_id
 
 ),
 
 favourite_categories as (
 
-    select scores.customer_id, min(scores.category) as category
-    from best_categories as best
-    inner join category_scores as scores on scores.customer_id = best.customer_id and scores.score = best.score
-    group by scores.customer_id
+    select best_categories.customer_id, categories.category
+    from categories
+    inner join best_categories on cast(best_categories.score % 10000000 as bigint) = categories.place
+
+),
+
+products as (
+
+    select product_id, row_number() over (order by product_id desc) as place
+    from (select distinct product_id from lines) as names
 
 ),
 
 product_scores as (
 
-    select
-        customer_id,
-        product_id,
-        cast(sum(product_orders) as decimal(38, 4)) * 1000000000000000000000000 + sum(line_net) as score
-    from lines
-    group by customer_id, product_id
+    select lines.customer_id, products.place, sum(lines.product_orders) as orders, sum(lines.line_net) as revenue
+    from products
+    inner join lines on lines.product_id = products.product_id
+    group by lines.customer_id, products.place
 
 ),
 
 best_products as (
 
-    select customer_id, max(score) as score from product_scores group by customer_id
+    select
+        customer_id,
+        max((cast(orders as decimal(38, 0)) * 10000000000000000000000 + cast(revenue * 10000 as decimal(38, 0))) * 10000000 + place)
+            as score
+    from product_scores
+    group by customer_id
 
 ),
 
 favourite_products as (
 
-    select scores.customer_id, min(scores.product_id) as product_id
-    from best_products as best
-    inner join product_scores as scores on scores.customer_id = best.customer_id and scores.score = best.score
-    group by scores.customer_id
+    select best_products.customer_id, products.product_id
+    from products
+    inner join best_products on cast(best_products.score % 10000000 as bigint) = products.place
 
 ),
 

@@ -75,7 +75,7 @@ best_offers as (
 
 best_places as (
 
-    select customer_id, array_sort(array_agg(place)) as places
+    select customer_id, three_smallest(place) as places
     from best_offers
     where place > 0
     group by customer_id

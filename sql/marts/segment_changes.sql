@@ -4,7 +4,8 @@ grain = ["compared_with", "list", "customer_id"]
 features = ["F051", "F052", "F053", "F054", "F055"]
 
 [reads]
-list_members = "yesterday"
+behaviour_lists = "yesterday"
+customer_months = "latest"
 list_months = { last = "62 days" }
 
 [columns]
@@ -24,10 +25,10 @@ entered_month = { type = "date", doc = "For who entered: first day of the busine
 [checks]
 balance_of_the_day = """
 select count(*) from this
-where compared_with = 'day'
+where compared_with = 'day' and value is null
 having
     coalesce(sum(case when change = 'entered' then 1 else -1 end), 0)
-    <> (select count(*) from segments) - (select count(*) from list_members)"""
+    <> (select count(*) from segments where value is null) - (select count(*) from behaviour_lists)"""
 ---*/
 with today_members as (
 
@@ -37,7 +38,13 @@ with today_members as (
 
 yesterday_members as (
 
-    select list, customer_id, list_kind, value from list_members
+    select list, customer_id from behaviour_lists
+
+),
+
+newcomers as (
+
+    select customer_id from customer_months where first_purchase_on = $as_of
 
 ),
 
@@ -76,66 +83,83 @@ last_members as (
 
 ),
 
-day_changes as (
-
-    select
-        coalesce(today_members.list, yesterday_members.list) as list,
-        coalesce(today_members.customer_id, yesterday_members.customer_id) as customer_id,
-        case when today_members.customer_id is null then 'left' else 'entered' end as change,
-        coalesce(today_members.list_kind, yesterday_members.list_kind) as list_kind,
-        coalesce(today_members.value, yesterday_members.value) as value,
-        today_members.entered_month
-    from today_members
-    full join yesterday_members
-        on yesterday_members.list = today_members.list and yesterday_members.customer_id = today_members.customer_id
-    where today_members.customer_id is null or yesterday_members.customer_id is null
-
-),
-
 behaviour as (
 
     select list, customer_id, entered_month from today_members where value is null
 
 ),
 
-month_changes as (
+day_moves as (
+
+    select
+        coalesce(behaviour.list, yesterday_members.list) as list,
+        coalesce(behaviour.customer_id, yesterday_members.customer_id) as customer_id,
+        case when behaviour.customer_id is null then 'left' else 'entered' end as change,
+        behaviour.entered_month
+    from behaviour
+    full join yesterday_members
+        on yesterday_members.list = behaviour.list and yesterday_members.customer_id = behaviour.customer_id
+    where behaviour.customer_id is null or yesterday_members.customer_id is null
+
+),
+
+month_moves as (
 
     select
         coalesce(behaviour.list, last_members.list) as list,
         coalesce(behaviour.customer_id, last_members.customer_id) as customer_id,
         case when behaviour.customer_id is null then 'left' else 'entered' end as change,
-        case
-            when coalesce(behaviour.list, last_members.list) in ('vip', 'high_risk', 'new', 'loyal', 'inactive')
-                then coalesce(behaviour.list, last_members.list)
-            else 'own'
-        end as list_kind,
-        cast(null as varchar) as value,
         behaviour.entered_month
     from behaviour
     full join last_members on last_members.list = behaviour.list and last_members.customer_id = behaviour.customer_id
     where behaviour.customer_id is null or last_members.customer_id is null
+
+),
+
+moves as (
+
+    select 'day' as compared_with, cast($as_of - 1 as date) as compared_on, day_moves.* from day_moves
     union all
-    -- Whoever had bought by the last month's end was in the lists of today's profile.
-    select
-        today_members.list,
-        today_members.customer_id,
-        'entered' as change,
-        today_members.list_kind,
-        today_members.value,
-        today_members.entered_month
-    from today_members
-    inner join month on month.period_start <= today_members.entered_month
-    where today_members.value is not null
+    select 'month' as compared_with, month.last_month_end as compared_on, month_moves.*
+    from month_moves
+    cross join month
 
 ),
 
 changes as (
 
-    select 'day' as compared_with, cast($as_of - 1 as date) as compared_on, day_changes.* from day_changes
+    select
+        moves.*,
+        case when moves.list in ('vip', 'high_risk', 'new', 'loyal', 'inactive') then moves.list else 'own' end as list_kind,
+        cast(null as varchar) as value
+    from moves
     union all
-    select 'month' as compared_with, month.last_month_end as compared_on, month_changes.*
-    from month_changes
-    cross join month
+    -- Only today's profile is known, so whoever had bought by the day compared with was in its lists.
+    select
+        'day' as compared_with,
+        cast($as_of - 1 as date) as compared_on,
+        today_members.list,
+        today_members.customer_id,
+        'entered' as change,
+        today_members.entered_month,
+        today_members.list_kind,
+        today_members.value
+    from newcomers
+    inner join today_members on today_members.customer_id = newcomers.customer_id
+    where today_members.value is not null
+    union all
+    select
+        'month' as compared_with,
+        month.last_month_end as compared_on,
+        today_members.list,
+        today_members.customer_id,
+        'entered' as change,
+        today_members.entered_month,
+        today_members.list_kind,
+        today_members.value
+    from month
+    inner join today_members on month.period_start <= today_members.entered_month
+    where today_members.value is not null
 
 )
 

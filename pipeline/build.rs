@@ -6,13 +6,13 @@ use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::Int64Type;
 
 use crate::calendar::{self, Occasions};
-use crate::engine::{Engine, ParquetOut, RowChecks, Sink, Task, TaskTable, Violation, row_text};
+use crate::engine::{Effort, Engine, ParquetOut, RowChecks, Sink, Task, TaskTable, Violation, row_text};
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::lake::{self, Digest, LakeFile};
 use crate::model::{Body, Check, Model, Table, seed_batch};
 use crate::plan::{Action, Known, Plan, ReadPartitions, Resolver, Slot, partition_key};
-use crate::report::Progress;
+use crate::report::{PartitionSettled, Progress};
 use crate::snapshot::{KeyParts, PartitionId, PartitionRecord, Partitions, RowCounts};
 use crate::storage::Storage;
 
@@ -55,9 +55,11 @@ impl Builder<'_> {
             let Slot { model, partition, eve } = &step.slot;
             let record = match &step.action {
                 Action::Reuse(record) => (**record).clone(),
-                Action::Build(_) | Action::IfChanged(_) => {
+                Action::Build(why) | Action::IfChanged(why) => {
                     self.progress.step(&format!("{model} {partition}"));
-                    self.settle(&step.slot, &known, &mut done).await?
+                    let (record, effort) = self.settle(&step.slot, &known, &mut done).await?;
+                    self.tell(&step.slot, why, &record, effort);
+                    record
                 }
             };
             known.insert(step.slot.clone(), Some(record.clone()));
@@ -68,8 +70,27 @@ impl Builder<'_> {
         Ok(done)
     }
 
-    /// Finds what is already there under the key, or builds it.
-    async fn settle(&self, slot: &Slot, known: &Known, done: &mut Built) -> Result<PartitionRecord> {
+    fn tell(&self, slot: &Slot, why: &[String], record: &PartitionRecord, effort: Option<Effort>) {
+        let Effort { peak_memory_bytes, spilled_bytes, .. } = effort.unwrap_or_default();
+        self.progress.partition(&PartitionSettled {
+            model: &slot.model,
+            partition: &slot.partition.to_string(),
+            day_before: slot.eve,
+            why,
+            is_unchanged: effort.is_none(),
+            key: record.key.as_str(),
+            rows: record.file.rows,
+            size_bytes: record.file.size_bytes,
+            checks: record.checks,
+            violations: record.violations.len() as u64,
+            warnings: record.warnings.len() as u64,
+            peak_memory_bytes,
+            spilled_bytes,
+        });
+    }
+
+    /// Finds what is already there under the key, or builds it and tells what that took.
+    async fn settle(&self, slot: &Slot, known: &Known, done: &mut Built) -> Result<(PartitionRecord, Option<Effort>)> {
         let model = self.resolver.model(&slot.model)?;
         let parts = self
             .resolver
@@ -78,13 +99,13 @@ impl Builder<'_> {
         let key = partition_key(&model.name, &parts);
         if let Some(record) = self.resolver.find(slot, &key).await? {
             done.unchanged += 1;
-            return Ok(record);
+            return Ok((record, None));
         }
         done.built.push(slot.clone());
-        let record = self.make(model, slot, known, key, parts).await?;
+        let (record, effort) = self.make(model, slot, known, key, parts).await?;
         let path = lake::record_path(&record.file.path);
         self.lake.put(&path, lake::to_json(&record)?).await?;
-        Ok(record)
+        Ok((record, Some(effort)))
     }
 
     async fn make(
@@ -94,18 +115,18 @@ impl Builder<'_> {
         known: &Known,
         key: Digest,
         parts: KeyParts,
-    ) -> Result<PartitionRecord> {
+    ) -> Result<(PartitionRecord, Effort)> {
         let local = tempfile::NamedTempFile::new_in(self.engine.scratch())?;
         let create = || {
             let checks = RowChecks::new(&model.columns, &model.grain)?;
             ParquetOut::create(local.path(), model.schema(), Some(checks))
         };
         let (partition, tables) = (slot.partition, self.tables(model, slot, known)?);
-        let out = match self.batch(model)? {
+        let (out, effort) = match self.batch(model)? {
             Some(batch) => {
                 let mut out = create()?;
                 out.write(&batch)?;
-                out
+                (out, Effort::default())
             }
             None => self.engine.run(&self.task(model, slot, tables.clone())?, create).await?,
         };
@@ -130,7 +151,7 @@ impl Builder<'_> {
         }
         let counts = self.counts(model, partition, &tables, &this, file.rows).await?;
         let checks = model.columns.iter().map(|c| c.checks.len() as u64).sum::<u64>() + model.checks.len() as u64 + 1;
-        Ok(PartitionRecord { key, file, parts, violations, warnings, checks, counts })
+        Ok((PartitionRecord { key, file, parts, violations, warnings, checks, counts }, effort))
     }
 
     fn batch(&self, model: &Model) -> Result<Option<RecordBatch>> {
@@ -182,7 +203,7 @@ impl Builder<'_> {
             parameters: self.resolver.parameters(model, slot)?,
             tables: tables.iter().filter(|t| t.source || t.name != this.name).cloned().chain([this.clone()]).collect(),
         };
-        let broken = self.engine.run(&task, || Ok(BrokenRows::default())).await?;
+        let (broken, _) = self.engine.run(&task, || Ok(BrokenRows::default())).await?;
         let found = Violation { check: check.name.clone(), rows: broken.rows, samples: broken.samples };
         Ok((found.rows > 0).then_some(found))
     }

@@ -2,6 +2,7 @@
 //!
 //! `run` is the whole program in one function; ARCHITECTURE.md tells the rest.
 
+pub mod account;
 pub mod build;
 pub mod calendar;
 pub mod check;

@@ -1,15 +1,58 @@
-//! What a person sees while a run goes on: bars on a terminal, plain lines elsewhere. All of it on standard error.
+//! What is told of a run while it goes on, and what a person sees of it: bars on a terminal, plain lines elsewhere.
+//! All of it on standard error.
 
 use std::io::IsTerminal;
 use std::sync::Mutex;
 
+use chrono::{DateTime, Utc};
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// Told of the work's progress.
+/// Told of the work's progress. A stage has begun before its steps; what is done within it is told before its end.
 pub trait Progress: Sync {
     fn begin(&self, stage: &str, steps: u64);
     fn step(&self, what: &str);
     fn end(&self);
+
+    /// A source has been listed and extracted.
+    fn source(&self, _: &SourceRead<'_>) {}
+
+    /// An open partition has been settled.
+    fn partition(&self, _: &PartitionSettled<'_>) {}
+}
+
+/// What a run read of a source.
+#[derive(Debug, Clone, Copy)]
+pub struct SourceRead<'a> {
+    pub name: &'a str,
+    /// All of its objects.
+    pub objects: u64,
+    /// Those that were read because their content wasn't known.
+    pub objects_read: u64,
+    pub rows_read: u64,
+    pub rows_rejected: u64,
+    /// The latest moment among all of its rows, where it has such.
+    pub newest_at: Option<DateTime<Utc>>,
+}
+
+/// A partition that a run has built, or found unchanged.
+#[derive(Debug, Clone, Copy)]
+pub struct PartitionSettled<'a> {
+    pub model: &'a str,
+    pub partition: &'a str,
+    /// As of the day before the run's date.
+    pub day_before: bool,
+    /// Why the plan had it open.
+    pub why: &'a [String],
+    /// Not built, since its inputs came out as they were.
+    pub is_unchanged: bool,
+    pub key: &'a str,
+    pub rows: u64,
+    pub size_bytes: u64,
+    pub checks: u64,
+    pub violations: u64,
+    pub warnings: u64,
+    pub peak_memory_bytes: u64,
+    pub spilled_bytes: u64,
 }
 
 /// Says nothing.

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, NaiveDate, Utc};
 use futures::{StreamExt, TryStreamExt};
+use uuid::Uuid;
 
 use crate::build::{Builder, Built};
 use crate::check::{Checked, check, rejections, warnings};
@@ -23,7 +24,7 @@ use crate::model::Table;
 use crate::plan::{Ground, Plan, Resolver};
 use crate::project::{OpenSource, Project};
 use crate::publish::{Workshop, docs_are_published};
-use crate::report::Progress;
+use crate::report::{Progress, SourceRead};
 use crate::snapshot::{ExtractRecord, ObjectRecord, RunLogRow, Snapshot, SourceState};
 use crate::sources::Sources;
 
@@ -35,6 +36,8 @@ pub struct Request {
     /// Only these models and what they read; such a run never publishes.
     pub select: Option<Vec<String>>,
     pub rebuild: bool,
+    /// What the run is called; `None`: a new name.
+    pub run_id: Option<Uuid>,
 }
 
 /// The world around a run, passed in.
@@ -87,14 +90,18 @@ pub async fn run(project: &Project, request: &Request, around: &Surroundings<'_>
     if let Err(e) = &healed {
         tracing::warn!("the newest snapshot's marts could not be repaired: {e}");
     }
+    around.progress.begin("list", 0);
     let listed = list(project, prior.as_ref()).await?;
+    around.progress.end();
     let extracted = extracted(project, &listed, prior.as_ref(), around).await?;
     refuse(project, &extracted.sources)?;
+    around.progress.begin("plan", 0);
     let ground = ground(project, request, &extracted.sources, started_at)?;
     warn_of_age(project, &ground);
     let resolver = Resolver::new(ground.clone(), prior.as_ref(), &project.lake, request.rebuild);
     let wanted = wanted(project, request)?;
     let planned = resolver.plan(wanted.as_ref()).await?;
+    around.progress.end();
     if wanted.is_none() && is_settled(&planned, prior.as_ref(), &ground) {
         healed?;
         let prior = prior.ok_or_else(|| Error::bug("settled without a snapshot"))?;
@@ -119,7 +126,8 @@ pub async fn run(project: &Project, request: &Request, around: &Surroundings<'_>
         return Ok(Outcome::Built(summary));
     }
     around.interrupt.check()?;
-    let snapshot = commit(project, &ground, &checked, prior.as_ref(), &summary, started_at, around).await?;
+    let run_id = request.run_id.unwrap_or_else(Uuid::now_v7);
+    let snapshot = commit(project, &ground, &checked, prior.as_ref(), &summary, (run_id, started_at), around).await?;
     Ok(Outcome::Published(Box::new(snapshot), summary))
 }
 
@@ -227,16 +235,27 @@ async fn extracted(
         let fresh = unknown(source, &listed.0[name], before)?;
         around.progress.begin(&format!("extract {name}"), fresh.len() as u64);
         let found = extract_all(project, source, &fresh, around).await?;
-        around.progress.end();
-        objects_read += found.len() as u64;
-        rows_read += found.values().map(|e| e.read).sum::<u64>();
-        rows_rejected += found.values().flat_map(|e| e.rejected.values()).sum::<u64>();
         let state = state(source, &listed.0[name], before, &found)?;
+        let read = SourceRead {
+            name: name.as_str(),
+            objects: state.objects.len() as u64,
+            objects_read: found.len() as u64,
+            rows_read: found.values().map(|e| e.read).sum(),
+            rows_rejected: found.values().flat_map(|e| e.rejected.values()).sum(),
+            newest_at: state.extracts.values().filter_map(|e| e.newest_at).max(),
+        };
+        around.progress.source(&read);
+        around.progress.end();
+        objects_read += read.objects_read;
+        rows_read += read.rows_read;
+        rows_rejected += read.rows_rejected;
         named_columns_exist(source, &state)?;
         states.insert(*name, state);
     }
     let mut sources = project.sources_with(states);
+    around.progress.begin("settle keys", 0);
     settle_homes(project, &mut sources, prior).await?;
+    around.progress.end();
     Ok(Extracted { sources, objects_read, rows_read, rows_rejected })
 }
 
@@ -385,14 +404,14 @@ async fn commit(
     checked: &Checked,
     prior: Option<&Snapshot>,
     summary: &Summary,
-    started_at: DateTime<Utc>,
+    (run_id, started_at): (Uuid, DateTime<Utc>),
     around: &Surroundings<'_>,
 ) -> Result<Snapshot> {
     let workshop = workshop(project);
     let number = prior.map_or(1, |p| p.number + 1);
     around.progress.begin("publish", 1);
     let mut prepared = workshop.prepare(number, ground, checked.built(), prior).await?;
-    let run_id = uuid::Uuid::now_v7().to_string();
+    let run_id = run_id.to_string();
     let log_row = RunLogRow {
         snapshot: number,
         run_id: run_id.clone(),

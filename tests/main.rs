@@ -1,5 +1,6 @@
 //! The integration tests: one executable, since each one that links DataFusion costs a minute.
 
+mod account;
 mod cli;
 mod examples;
 mod killed;

@@ -18,3 +18,8 @@ fn the_committed_schema_is_the_types_own() {
 fn the_committed_docs_are_the_models_own() {
     is_committed("marts.md", &bazgasht::docs::embedded().expect("the shipped models"), "docs");
 }
+
+#[test]
+fn the_committed_schema_of_run_results_is_the_types_own() {
+    is_committed("run_results.schema.json", &bazgasht::account::json_schema(), "docs");
+}

@@ -10,6 +10,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::text::{grouped, table};
 use super::{GcArgs, GenerateArgs, GenerateFormat, PlanArgs, RunsArgs, ShowArgs, WorkArgs};
+use crate::account;
 use crate::config::{Config, FILE_NAME, StoreRoot, TEMPLATE};
 use crate::docs;
 use crate::engine::Task;
@@ -38,7 +39,12 @@ fn open(config: &Path) -> Result<Project> {
 }
 
 fn request(work: &WorkArgs) -> Request {
-    Request { as_of: work.as_of, select: (!work.select.is_empty()).then(|| work.select.clone()), rebuild: work.rebuild }
+    Request {
+        as_of: work.as_of,
+        select: (!work.select.is_empty()).then(|| work.select.clone()),
+        rebuild: work.rebuild,
+        run_id: None,
+    }
 }
 
 /// Prints to standard output; a reader that went away is no error.
@@ -138,7 +144,8 @@ pub(super) async fn run(config: &Path, work: &WorkArgs) -> Result<()> {
     let progress = Terminal::default();
     let around = Surroundings { now: &Utc::now, interrupt: &interrupt, progress: &progress };
     let started = std::time::Instant::now();
-    match run::run(&project, &request(work), &around).await? {
+    let (_, outcome) = account::run(&project, &request(work), &around).await;
+    match outcome? {
         Outcome::NothingToDo(snapshot) => {
             say!(
                 "nothing to do: snapshot {} is as of {} and stands on the same inputs",

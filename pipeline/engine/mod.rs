@@ -2,11 +2,13 @@
 //!
 //! Nothing else in the code holds a session. A distributed engine would take this one function's place.
 
+mod effort;
 mod functions;
 mod table;
 mod three_smallest;
 mod writer;
 
+pub use effort::Effort;
 pub use functions::register as register_functions;
 pub(crate) use writer::row_text;
 pub use writer::{ParquetOut, RowChecks, Violation, writer_properties};
@@ -21,8 +23,8 @@ use datafusion::catalog::MemorySchemaProvider;
 use datafusion::common::ScalarValue;
 use datafusion::error::DataFusionError;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
-use datafusion::execution::memory_pool::GreedyMemoryPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::physical_plan::execute_stream;
 use datafusion::prelude::{DataFrame, JoinType, SessionConfig, SessionContext};
 use futures::StreamExt;
 use url::Url;
@@ -30,6 +32,7 @@ use url::Url;
 use crate::error::{Error, Result};
 use crate::lake::LakeFile;
 use crate::storage::Storage;
+use effort::MarkedPool;
 use table::LakeTable;
 
 /// The lake's name inside the engine; its paths are the lake's own.
@@ -91,6 +94,7 @@ pub struct Task {
 #[derive(Clone)]
 pub struct Engine {
     runtime: Arc<RuntimeEnv>,
+    pool: Arc<MarkedPool>,
     threads: usize,
     scratch: PathBuf,
 }
@@ -99,14 +103,13 @@ impl Engine {
     /// `memory_limit_bytes` bounds what sorts, joins and aggregates hold; past it they spill into `scratch`.
     pub fn new(lake: &Storage, memory_limit_bytes: usize, threads: usize, scratch: PathBuf) -> Result<Self> {
         let disk = DiskManagerBuilder::default().with_mode(DiskManagerMode::Directories(vec![scratch.clone()]));
-        let runtime = RuntimeEnvBuilder::new()
-            // One task runs at a time, so the fair pool's equal shares would only make its sorts spill early.
-            .with_memory_pool(Arc::new(GreedyMemoryPool::new(memory_limit_bytes)))
-            .with_disk_manager_builder(disk)
-            .build_arc()?;
+        // One task runs at a time, so the fair pool's equal shares would only make its sorts spill early.
+        let pool = Arc::new(MarkedPool::new(memory_limit_bytes));
+        let runtime =
+            RuntimeEnvBuilder::new().with_memory_pool(pool.clone()).with_disk_manager_builder(disk).build_arc()?;
         let url = Url::parse(LAKE_URL).map_err(Error::bug)?;
         runtime.register_object_store(&url, lake.store());
-        Ok(Self { runtime, threads, scratch })
+        Ok(Self { runtime, pool, threads, scratch })
     }
 
     /// Where temporary files belong.
@@ -121,8 +124,13 @@ impl Engine {
     /// Runs a task, handing each batch to `sink` in the SELECT's final order.
     ///
     /// A hash join holds its build side in memory and cannot spill: on running out, the task is tried once more
-    /// with joins that sort. `sink` is made anew for each try.
-    pub async fn run<S: Sink + Send + 'static>(&self, task: &Task, sink: impl Fn() -> Result<S>) -> Result<S> {
+    /// with joins that sort. `sink` is made anew for each try. Returned with what it took.
+    pub async fn run<S: Sink + Send + 'static>(
+        &self,
+        task: &Task,
+        sink: impl Fn() -> Result<S>,
+    ) -> Result<(S, Effort)> {
+        self.pool.reset();
         match self.attempt(task, sink()?, true).await {
             Err(Attempt::OutOfMemory) => {
                 tracing::info!(task = task.label, "out of memory with hash joins; trying again with sort-merge joins");
@@ -137,12 +145,14 @@ impl Engine {
         task: &Task,
         mut sink: S,
         hash_joins: bool,
-    ) -> Result<S, Attempt> {
+    ) -> Result<(S, Effort), Attempt> {
         let context = self.session(task, hash_joins).await?;
         let parameters: Vec<(String, ScalarValue)> =
             task.parameters.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
         let frame = context.sql(&task.sql).await?.with_param_values(parameters)?;
-        let mut stream = frame.execute_stream().await?;
+        let context = Arc::new(frame.task_ctx());
+        let plan = frame.create_physical_plan().await?;
+        let mut stream = execute_stream(Arc::clone(&plan), context)?;
         // Encoding takes about as long as the final merge: they go on side by side. On the runtime's own threads, since
         // each further one keeps memory that was freed.
         let (batches, mut arriving) = tokio::sync::mpsc::channel::<RecordBatch>(BATCHES_IN_FLIGHT);
@@ -158,12 +168,15 @@ impl Engine {
             }
         }
         drop(batches);
-        writing.await.map_err(Error::bug).and_then(|sink| sink).map_err(Attempt::Failed)
+        let sink = writing.await.map_err(Error::bug).and_then(|sink| sink).map_err(Attempt::Failed)?;
+        let mut effort = Effort { peak_memory_bytes: self.pool.peak_bytes(), ..Effort::default() };
+        effort.add_spills(&plan);
+        Ok((sink, effort))
     }
 
     /// Runs a task and keeps all of its rows: for small results.
     pub async fn collect(&self, task: &Task) -> Result<Vec<RecordBatch>> {
-        self.run(task, || Ok(Vec::new())).await
+        Ok(self.run(task, || Ok(Vec::new())).await?.0)
     }
 
     /// Plans a task without running it: every name, type and function is checked. The result's schema.

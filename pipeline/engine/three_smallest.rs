@@ -163,7 +163,6 @@ impl Accumulator for OneGroup {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use arrow::util::pretty::pretty_format_batches;
     use datafusion::prelude::SessionContext;
 

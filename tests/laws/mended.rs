@@ -36,7 +36,7 @@ fn a_selection_builds_without_publishing_whatever_else_is_configured() {
     shop.write("raw/orders/a.ndjson", order("a", "c1", "2024-01-10", "10"));
     shop.write("raw/lines/a.csv", "order_id,product_id,quantity,unit_price\na,p,1,10\n");
     let request =
-        Request { as_of: Some(day("2024-01-31")), select: Some(vec!["customers".to_owned()]), rebuild: false };
+        Request { as_of: Some(day("2024-01-31")), select: Some(vec!["customers".to_owned()]), ..Request::default() };
     let interrupt = bazgasht::interrupt::Interrupt::default();
     let around = bazgasht::run::Surroundings { now: &now, interrupt: &interrupt, progress: &bazgasht::report::Silent };
     let outcome = crate::support::block_on(bazgasht::run::run(&shop.open(), &request, &around));

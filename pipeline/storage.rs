@@ -163,8 +163,10 @@ impl Storage {
     }
 
     pub async fn head(&self, path: &str) -> Result<Option<ObjectMeta>> {
-        match self.store.head(&key(path)?).await {
-            Ok(meta) => Ok(Some(meta)),
+        let location = key(path)?;
+        match self.store.head(&location).await {
+            // object_store 0.13 forgets here what the path is relative to.
+            Ok(meta) => Ok(Some(ObjectMeta { location, ..meta })),
             Err(StoreError::NotFound { .. }) => Ok(None),
             Err(e) => Err(self.fail("look up", path, &e)),
         }

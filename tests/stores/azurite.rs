@@ -54,8 +54,8 @@ impl Azurite {
         let port = closed_port();
         let dir = tempfile::tempdir().expect("a folder");
         let child = Command::new("azurite-blob")
-            .args(["--blobHost", "127.0.0.1", "--blobPort", &port.to_string(), "--location"])
-            .arg(dir.path())
+            .args(["--blobHost", "127.0.0.1", "--blobPort", &port.to_string()])
+            .current_dir(dir.path())
             .args(["--inMemoryPersistence", "--skipApiVersionCheck", "--disableTelemetry", "--silent"])
             .stdin(Stdio::null())
             .stdout(Stdio::null())

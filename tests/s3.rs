@@ -325,6 +325,7 @@ fn of_two_runs_that_commit_at_once_one_wins_and_nothing_is_lost() {
 fn keys_come_from_the_environment_and_an_unusable_store_is_exit_code_3() {
     let Some(twins) = Twins::of_three_months("keys") else { return };
     let toml = twins.cloud.toml.replace(SECRET, "${SHOP_SECRET}");
+    let toml = toml.replace("[storage]\n", "[storage]\nretry_for = \"2s\"\n");
     let run = |toml: &str, secret: &str| {
         twins.cloud.write("bazgasht.toml", toml);
         outcome(program(twins.cloud.dir.path()).args(["run", "--as-of", "2024-03-15"]).env("SHOP_SECRET", secret))

@@ -19,6 +19,10 @@ soak CASES="500":
 bench-nightly CUSTOMERS="1000000" MONTHS="24":
     benches/nightly.sh {{ CUSTOMERS }} {{ MONTHS }}
 
+# What a hundred thousand known input objects cost a night (release build). Not a test: it prints a table.
+bench-objects OBJECTS="100000":
+    benches/objects.sh {{ OBJECTS }}
+
 # A small shop, made up, run and summed up, in ./bazgasht-demo.
 demo:
     cargo run --locked -- demo

@@ -7,9 +7,12 @@ use std::path::PathBuf;
 
 use chrono::NaiveDate;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer};
 
 use crate::error::Result;
+use crate::storage::Retries;
 
 /// Turns order and interaction logs into retention marts in Parquet, every night.
 #[derive(Debug, Parser)]
@@ -135,7 +138,7 @@ struct GenerateArgs {
     /// The first day of files.
     #[arg(long, env = "BAZGASHT_FIRST_DAY", default_value = "2024-03-20")]
     first_day: NaiveDate,
-    /// A folder or s3://bucket/prefix.
+    /// A folder, s3://bucket/prefix, az://container/prefix or gs://bucket/prefix.
     #[arg(long, env = "BAZGASHT_OUT", default_value = "./raw")]
     out: String,
     #[arg(long, env = "BAZGASHT_FORMAT", value_enum, default_value_t = GenerateFormat::Ndjson)]
@@ -183,10 +186,11 @@ impl Cli {
 
 fn start_log(format: LogFormat) {
     let filter = EnvFilter::try_from_env("BAZGASHT_LOG").unwrap_or_else(|_| EnvFilter::new("bazgasht=info,warn"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let talk = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
     let colour = std::env::var_os("NO_COLOR").is_none() && std::io::IsTerminal::is_terminal(&std::io::stderr());
-    match format {
-        LogFormat::Text => builder.with_ansi(colour).compact().init(),
-        LogFormat::Json => builder.json().init(),
-    }
+    let talk = match format {
+        LogFormat::Text => talk.with_ansi(colour).compact().boxed(),
+        LogFormat::Json => talk.json().boxed(),
+    };
+    tracing_subscriber::registry().with(talk.with_filter(filter)).with(Retries::layer()).init();
 }

@@ -1,8 +1,12 @@
 //! Errors, divided by who must act; the exit code follows from the division.
 
+mod stores;
+
 use std::fmt::Display;
 
 use datafusion::error::DataFusionError;
+
+pub use stores::in_words;
 
 /// The one error type of the pipeline. Each variant names who must act.
 #[derive(Debug, thiserror::Error)]
@@ -72,7 +76,7 @@ impl Error {
 
 impl From<object_store::Error> for Error {
     fn from(error: object_store::Error) -> Self {
-        Error::world("object storage", error)
+        Error::world("object storage", in_words(&error))
     }
 }
 
@@ -97,7 +101,8 @@ impl From<arrow::error::ArrowError> for Error {
 impl From<DataFusionError> for Error {
     fn from(error: DataFusionError) -> Self {
         match error.find_root() {
-            DataFusionError::ObjectStore(_) | DataFusionError::IoError(_) | DataFusionError::ParquetError(_) => {
+            DataFusionError::ObjectStore(cause) => Error::world("reading or writing tables", in_words(cause)),
+            DataFusionError::IoError(_) | DataFusionError::ParquetError(_) => {
                 Error::world("reading or writing tables", error.strip_backtrace())
             }
             DataFusionError::ResourcesExhausted(_) => {

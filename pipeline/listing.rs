@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use chrono::DateTime;
 use object_store::ObjectMeta;
 
-use crate::config::{Mode, OnRemoved};
+use crate::config::{Location, Mode, OnRemoved};
 use crate::contract::SourceName;
 use crate::error::{Error, Result};
 use crate::project::{OpenSource, Project};
 use crate::snapshot::{ObjectRecord, Snapshot};
+use crate::storage::Storage;
 
 /// One source's objects.
 pub struct ListedSource {
@@ -30,10 +32,11 @@ pub async fn list(project: &Project, prior: Option<&Snapshot>) -> Result<Listed>
     let mut listed = BTreeMap::new();
     let mut missing = Vec::new();
     for (name, source) in &project.sources {
-        let objects = objects(source).await.map_err(|e| e.at(format!("source {name}")))?;
+        let (objects, absent) = objects(source).await.map_err(|e| e.at(format!("source {name}")))?;
         let known = prior.and_then(|p| p.sources.get(name.as_str())).map(|s| &s.objects);
+        let newest = newest_dumps(source, &objects);
         let gone = known.into_iter().flatten();
-        let gone = gone.filter(|(path, _)| !objects.contains_key(*path) && !is_replaced(source, &objects, path));
+        let gone = gone.filter(|(path, _)| !objects.contains_key(*path) && !is_replaced(source, newest.as_ref(), path));
         let gone: BTreeMap<String, ObjectRecord> = gone.map(|(path, object)| (path.clone(), object.clone())).collect();
         let kept = match source.config.on_removed {
             OnRemoved::Forget => BTreeMap::new(),
@@ -43,6 +46,10 @@ pub async fn list(project: &Project, prior: Option<&Snapshot>) -> Result<Listed>
                 BTreeMap::new()
             }
         };
+        let unknown = |path: &String| known.is_none_or(|known| !known.contains_key(path));
+        if source.config.on_removed == OnRemoved::Block {
+            missing.extend(absent.iter().filter(|path| unknown(path)).map(|path| never_there(*name, source, path)));
+        }
         if objects.is_empty() && kept.is_empty() && known.is_none_or(BTreeMap::is_empty) {
             let required = matches!(name, SourceName::Orders)
                 || (*name == SourceName::OrderItems && !project.sources.contains_key(&SourceName::Orders));
@@ -69,10 +76,26 @@ fn complaint(name: SourceName, gone: &BTreeMap<String, ObjectRecord>) -> Option<
     ))
 }
 
-async fn objects(source: &OpenSource) -> Result<BTreeMap<String, (usize, ObjectMeta)>> {
+/// A named object that was never seen: on a web server nobody would notice its absence.
+fn never_there(name: SourceName, source: &OpenSource, path: &str) -> String {
+    let location = path.split('/').next().and_then(|index| source.config.locations.get(index.parse::<usize>().ok()?));
+    let location = location.map_or_else(|| path.to_owned(), ToString::to_string);
+    format!(
+        "source {name}: {location} isn't there, or the server doesn't answer HEAD requests for it\n  hint: correct it, or \
+         take it out of `location`"
+    )
+}
+
+/// A source's objects, and what was named on a web server and isn't there.
+async fn objects(source: &OpenSource) -> Result<(BTreeMap<String, (usize, ObjectMeta)>, Vec<String>)> {
     let mut objects = BTreeMap::new();
+    let mut absent = Vec::new();
     for (index, (store, location)) in source.stores.iter().zip(&source.config.locations).enumerate() {
-        for meta in store.list("").await? {
+        let found = found(store, location).await?;
+        if let (true, false, Some(name)) = (found.is_empty(), store.lists(), location.name()) {
+            absent.push(format!("{index}/{name}"));
+        }
+        for meta in found {
             if meta.size > 0 && location.selects(meta.location.as_ref()) {
                 objects.insert(format!("{index}/{}", meta.location), (index, meta));
             }
@@ -81,7 +104,19 @@ async fn objects(source: &OpenSource) -> Result<BTreeMap<String, (usize, ObjectM
     if source.config.mode == Mode::Snapshot {
         keep_newest(source, &mut objects);
     }
-    Ok(objects)
+    Ok((objects, absent))
+}
+
+/// What a location may select, without looking at what lies beside it.
+async fn found(store: &Storage, location: &Location) -> Result<Vec<ObjectMeta>> {
+    if let Some(name) = location.name() {
+        return match store.head(name).await? {
+            Some(object) => Ok(vec![object]),
+            None if store.lists() => store.list(name).await,
+            None => Ok(vec![]),
+        };
+    }
+    if location.is_level() { store.list_level().await } else { store.list("").await }
 }
 
 /// Of full dumps only the newest delivery in each location counts; the older ones need not even be read.
@@ -95,14 +130,36 @@ fn keep_newest(source: &OpenSource, objects: &mut BTreeMap<String, (usize, Objec
     objects.retain(|path, (location, _)| newest.get(location).is_some_and(|newest| newest == source.delivery(path)));
 }
 
+/// The newest delivery of full dumps by location: what stands in the place of the older ones. `None`: they aren't dumps.
+fn newest_dumps(
+    source: &OpenSource,
+    objects: &BTreeMap<String, (usize, ObjectMeta)>,
+) -> Option<BTreeMap<String, String>> {
+    if source.config.mode != Mode::Snapshot {
+        return None;
+    }
+    // Only the newest deliveries are left of them.
+    let delivery = |path: &String| Some((path.split('/').next()?.to_owned(), source.delivery(path).to_owned()));
+    Some(objects.keys().filter_map(delivery).collect())
+}
+
 /// Whether a newer full dump stands in the place of a known object.
-fn is_replaced(source: &OpenSource, objects: &BTreeMap<String, (usize, ObjectMeta)>, path: &str) -> bool {
-    let location = |path: &str| path.split('/').next().map(str::to_owned);
-    let newer = |other: &String| location(other) == location(path) && source.delivery(other) > source.delivery(path);
-    source.config.mode == Mode::Snapshot && objects.keys().any(newer)
+fn is_replaced(source: &OpenSource, newest: Option<&BTreeMap<String, String>>, path: &str) -> bool {
+    let of_location = newest.zip(path.split('/').next()).and_then(|(newest, location)| newest.get(location));
+    of_location.is_some_and(|newest| newest.as_str() > source.delivery(path))
 }
 
 /// The version of a listed object: its ETag, or the time that the store gives for it.
 pub fn version(meta: &ObjectMeta) -> String {
-    meta.e_tag.clone().unwrap_or_else(|| meta.last_modified.to_rfc3339())
+    match &meta.e_tag {
+        Some(tag) => tag.clone(),
+        None if tells_version(meta) => meta.last_modified.to_rfc3339(),
+        None => "unknown".to_owned(),
+    }
+}
+
+/// Whether the store tells one version of the object from the next. A web server need not: what it has is read again
+/// every night, and its content decides.
+pub fn tells_version(meta: &ObjectMeta) -> bool {
+    meta.e_tag.is_some() || meta.last_modified != DateTime::UNIX_EPOCH
 }

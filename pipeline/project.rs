@@ -116,8 +116,9 @@ impl Blueprint {
     /// # Errors
     /// [`Error::World`] for a folder or bucket that isn't there.
     pub fn open(self) -> Result<Project> {
-        let lake = open_store(&self.config.storage.lake, &self.config.storage.options, true)?;
-        let marts = open_store(&self.config.storage.marts, &self.config.storage.options, true)?;
+        let storage = &self.config.storage;
+        let lake = open_store(&storage.lake, &storage.options, storage, true)?;
+        let marts = open_store(&storage.marts, &storage.options, storage, true)?;
         self.open_on(lake, marts)
     }
 
@@ -166,12 +167,8 @@ pub fn sources(config: &Config, mut state: impl FnMut(SourceName) -> SourceState
     let orders = config.sources.contains_key(&SourceName::Orders);
     let all = SourceName::ALL.into_iter().map(|name| {
         let configured = config.sources.get(&name);
-        let source = Source {
-            contract: Contract::of(name, orders),
-            configured: configured.is_some(),
-            by_folder: configured.is_some_and(|s| s.delivery == config::Delivery::Folder),
-            state: state(name),
-        };
+        let by_folder = configured.is_some_and(|s| s.delivery == config::Delivery::Folder);
+        let source = Source::new(Contract::of(name, orders), configured.is_some(), by_folder, state(name));
         (name.to_string(), source)
     });
     Sources(all.collect())
@@ -277,19 +274,21 @@ fn csv_options(source: &config::Source) -> decode::CsvOptions {
 
 fn open_source(config: &Config, name: SourceName, decoding: Arc<Decoding>) -> Result<OpenSource> {
     let source = config.sources.get(&name).ok_or_else(|| Error::bug("source vanished"))?.clone();
-    let open = |location: &config::Location| open_store(&location.root, &source.options, false);
+    let open = |location: &config::Location| open_store(&location.root, &source.options, &config.storage, false);
     let stores =
         source.locations.iter().map(open).collect::<Result<_>>().map_err(|e| e.at(format!("source {name}")))?;
     Ok(OpenSource { config: source, stores, decoding })
 }
 
-fn open_store(root: &StoreRoot, options: &config::StoreOptions, create: bool) -> Result<Storage> {
+fn open_store(
+    root: &StoreRoot,
+    options: &config::StoreOptions,
+    storage: &config::Storage,
+    create: bool,
+) -> Result<Storage> {
     match root {
         StoreRoot::Local(dir) if create => Storage::create_local(dir),
         StoreRoot::Local(dir) => Storage::open_local(dir),
-        StoreRoot::S3 { .. } => {
-            let url = root.url().ok_or_else(|| Error::config(format!("`{root}` is not a bucket")))?;
-            Storage::open_url(&url, &root.to_string(), &options.expose())
-        }
+        StoreRoot::Remote(remote) => Storage::open_remote(remote, &options.expose(), storage.retry_for),
     }
 }

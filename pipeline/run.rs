@@ -15,11 +15,11 @@ use crate::check::{Checked, check, rejections, warnings};
 use crate::contract::SourceName;
 use crate::decode::Format;
 use crate::error::{Error, Result};
-use crate::extract::extract;
+use crate::extract::{Sightings, extract};
 use crate::homes;
 use crate::interrupt::Interrupt;
 use crate::lake;
-use crate::listing::{Listed, ListedSource, list, version};
+use crate::listing::{Listed, ListedSource, list, tells_version, version};
 use crate::model::Table;
 use crate::plan::{Ground, Plan, Resolver};
 use crate::project::{OpenSource, Project};
@@ -286,10 +286,11 @@ fn unknown<'a>(
     before: Option<&SourceState>,
 ) -> Result<Vec<(&'a String, &'a (usize, object_store::ObjectMeta))>> {
     let mut fresh = Vec::new();
+    let mut sightings = Sightings::new(&source.decoding);
     for (path, object) in &listed.objects {
-        let sighting = source.decoding.sighting(path, object.1.size, &version(&object.1))?;
+        let sighting = sightings.of(path, object.1.size, &version(&object.1))?;
         let known = before.and_then(|b| b.objects.get(path)).is_some_and(|record| record.sighting == sighting);
-        if !known {
+        if !known || !tells_version(&object.1) {
             fresh.push((path, object));
         }
     }
@@ -324,7 +325,9 @@ async fn extract_one(
 ) -> Result<ExtractRecord> {
     let sighting = source.decoding.sighting(path, meta.size, &version(meta))?;
     let seen = format!("seen/{}/{sighting}.json", source.config.name);
-    if let Some(record) = lake::read_record(&project.lake, &seen, ExtractRecord::files).await? {
+    if tells_version(meta)
+        && let Some(record) = lake::read_record(&project.lake, &seen, ExtractRecord::files).await?
+    {
         return Ok(record);
     }
     let record =
@@ -340,11 +343,12 @@ fn state(
     found: &BTreeMap<String, ExtractRecord>,
 ) -> Result<SourceState> {
     let mut state = SourceState { by_folder: source.by_folder(), ..SourceState::default() };
+    let mut sightings = Sightings::new(&source.decoding);
     for (path, (_, meta)) in &listed.objects {
         let record = match found.get(path) {
             Some(extract) => {
                 state.extracts.insert(extract.key.clone(), extract.clone());
-                let sighting = source.decoding.sighting(path, meta.size, &version(meta))?;
+                let sighting = sightings.of(path, meta.size, &version(meta))?;
                 ObjectRecord { size_bytes: meta.size, version: version(meta), sighting, extract: extract.key.clone() }
             }
             None => match before.and_then(|b| b.objects.get(path)) {
@@ -355,7 +359,7 @@ fn state(
         state.objects.insert(path.clone(), record);
     }
     for (path, kept) in &listed.kept {
-        if source.decoding.sighting(path, kept.size_bytes, &kept.version)? != kept.sighting {
+        if sightings.of(path, kept.size_bytes, &kept.version)? != kept.sighting {
             return Err(Error::config(format!(
                 "source {}: {path} is gone and was decoded under another mapping, calendar or version; bring it back, \
                  or set on_removed = \"forget\"",

@@ -1,6 +1,7 @@
 //! The sources of a run: their objects, what was extracted from them, and what each month's staging reads of it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::OnceLock;
 
 use arrow::datatypes::SchemaRef;
 
@@ -19,6 +20,34 @@ pub struct Source {
     /// One delivery is a folder of objects, not one object.
     pub by_folder: bool,
     pub state: SourceState,
+    index: OnceLock<Index>,
+}
+
+/// Which objects bring which partition's rows: every partition asks, and there may be a hundred thousand objects. It
+/// tells of objects and extracts alone, which stay as they are; homes are settled later.
+#[derive(Debug, Clone, Default)]
+struct Index {
+    paths: BTreeMap<Digest, Vec<String>>,
+    extracts: BTreeMap<PartitionId, BTreeSet<Digest>>,
+}
+
+impl Index {
+    fn of(state: &SourceState) -> Self {
+        let mut index = Self::default();
+        for (path, object) in &state.objects {
+            index.paths.entry(object.extract.clone()).or_default().push(path.clone());
+        }
+        for extract in index.paths.keys() {
+            for partition in state.extracts.get(extract).into_iter().flat_map(|record| record.rows.keys()) {
+                index.extracts.entry(*partition).or_default().insert(extract.clone());
+            }
+        }
+        index
+    }
+
+    fn paths(&self, extract: &Digest) -> &[String] {
+        self.paths.get(extract).map_or(&[], Vec::as_slice)
+    }
 }
 
 /// All sources, by name; one that isn't configured is an empty table with its schema.
@@ -89,6 +118,14 @@ fn add_all(into: &mut BTreeMap<String, u64>, counts: &BTreeMap<String, u64>) {
 }
 
 impl Source {
+    pub fn new(contract: Contract, configured: bool, by_folder: bool, state: SourceState) -> Self {
+        Self { contract, configured, by_folder, state, index: OnceLock::new() }
+    }
+
+    fn index(&self) -> &Index {
+        self.index.get_or_init(|| Index::of(&self.state))
+    }
+
     /// The column whose hash decides a row's home month.
     pub fn home_key(&self) -> &'static str {
         self.contract.key[0]
@@ -121,13 +158,14 @@ impl Source {
     /// The files of a partition in path order, ranked by delivery. Only the order of the paths counts,
     /// so moving a whole folder elsewhere changes nothing.
     pub fn delivered(&self, partition: PartitionId) -> Vec<Delivered<'_>> {
-        let ranks = self.ranks(|extract| self.takes_part(extract, partition));
+        let moved = self.state.homes.arrived_from.get(&partition).into_iter().flatten();
+        let objects = self.objects(self.extracts_in(partition).into_iter().chain(moved));
+        let ranks = self.ranks(&objects);
         let mut seen = BTreeSet::new();
-        let objects = self.state.objects.iter();
-        let files = objects.filter_map(|(path, object)| {
-            let file = self.file_in(&object.extract, partition)?;
+        let files = objects.iter().filter_map(|(path, extract)| {
+            let file = self.file_in(extract, partition)?;
             let rank = ranks[self.delivery(path)];
-            seen.insert((rank, &object.extract)).then_some(Delivered { rank, extract: &object.extract, file })
+            seen.insert((rank, *extract)).then_some(Delivered { rank, extract, file })
         });
         files.collect()
     }
@@ -139,25 +177,34 @@ impl Source {
         extracts: impl Iterator<Item = &'a Digest>,
     ) -> BTreeMap<&'a Digest, Vec<i64>> {
         let arriving: BTreeSet<&Digest> = extracts.collect();
-        let ranks = self.ranks(|extract| self.file_in(extract, home).is_some() || arriving.contains(extract));
+        let objects = self.objects(self.extracts_in(home).into_iter().chain(arriving.iter().copied()));
+        let ranks = self.ranks(&objects);
         let of = |extract: &Digest| {
-            let objects = self.state.objects.iter().filter(|(_, object)| &object.extract == extract);
-            let distinct: BTreeSet<i64> = objects.map(|(path, _)| ranks[self.delivery(path)]).collect();
+            let paths = self.index().paths(extract).iter();
+            let distinct: BTreeSet<i64> = paths.map(|path| ranks[self.delivery(path)]).collect();
             distinct.into_iter().collect()
         };
         arriving.iter().map(|extract| (*extract, of(extract))).collect()
     }
 
-    /// Whether an extract has rows in a partition, its own or moved there.
-    fn takes_part(&self, extract: &Digest, partition: PartitionId) -> bool {
-        let moved = self.state.homes.arrived_from.get(&partition);
-        self.file_in(extract, partition).is_some() || moved.is_some_and(|from| from.contains(extract))
+    /// The extracts that have rows of their own in a partition.
+    fn extracts_in(&self, partition: PartitionId) -> Vec<&Digest> {
+        if self.follows_orders() && partition != PartitionId::Whole {
+            let touched = self.state.homes.touched.iter();
+            return touched.filter(|(_, months)| months.contains(&partition)).map(|(extract, _)| extract).collect();
+        }
+        self.index().extracts.get(&partition).into_iter().flatten().collect()
     }
 
-    /// Ranks the deliveries of the objects that take part, in lexical order of their paths.
-    fn ranks(&self, takes_part: impl Fn(&Digest) -> bool) -> BTreeMap<&str, i64> {
-        let objects = self.state.objects.iter().filter(|(_, object)| takes_part(&object.extract));
-        let deliveries: BTreeSet<&str> = objects.map(|(path, _)| self.delivery(path)).collect();
+    /// Every object that brought one of some extracts, in lexical order of their paths.
+    fn objects<'a>(&'a self, extracts: impl Iterator<Item = &'a Digest>) -> BTreeMap<&'a str, &'a Digest> {
+        let of = |extract: &'a Digest| self.index().paths(extract).iter().map(move |path| (path.as_str(), extract));
+        extracts.flat_map(of).collect()
+    }
+
+    /// Ranks the deliveries of some objects, in lexical order.
+    fn ranks<'a>(&self, objects: &BTreeMap<&'a str, &Digest>) -> BTreeMap<&'a str, i64> {
+        let deliveries: BTreeSet<&str> = objects.keys().map(|path| delivery(path, self.by_folder)).collect();
         deliveries.into_iter().zip(0..).collect()
     }
 

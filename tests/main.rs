@@ -12,4 +12,5 @@ mod readers;
 mod reconcile;
 mod s3;
 mod schema;
+mod stores;
 mod support;

@@ -3,7 +3,8 @@
 //! A test keeps two projects that differ only in where things are: one in local folders, one in a bucket. What is
 //! published must be equal to the byte.
 
-mod server;
+mod outages;
+pub mod server;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -21,7 +22,6 @@ use bazgasht::project::Project;
 use bazgasht::publish::{CURRENT, Current};
 use bazgasht::report::Progress;
 use bazgasht::run::{self, Outcome, Request, Surroundings};
-use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
 use self::server::{BUCKET, KEY_ID, SECRET, Server, closed_port, shared};
@@ -31,7 +31,7 @@ use crate::support::{Shop, block_on, day, now, tree};
 type Files = BTreeMap<String, Vec<u8>>;
 
 /// The small models that most of these tests run, and where they are: few and quick, with a month's fold among them.
-const MODELS: [(&str, &str); 6] = [
+pub const MODELS: [(&str, &str); 6] = [
     ("staging/stg_identities.sql", "sql"),
     ("staging/stg_orders.sql", "sql"),
     ("intermediate/ledger.sql", "tests/laws/sql"),
@@ -63,12 +63,8 @@ impl Twins {
         let sources = "[models]\npath = \"./sql\"\n\
                        [sources.orders]\nlocation = \"./raw\"\nformat = \"ndjson\"\non_removed = \"forget\"\n";
         let twins = Self::new(prefix, "timezone = \"Europe/London\"\ncurrency = \"GBP\"", sources)?;
-        for (model, folder) in MODELS {
-            let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder).join(model);
-            let sql = fs::read_to_string(file).expect("a model");
-            twins.local.write(&format!("sql/{model}"), &sql);
-            twins.cloud.write(&format!("sql/{model}"), &sql);
-        }
+        write_models(&twins.local, &MODELS);
+        write_models(&twins.cloud, &MODELS);
         Some(twins)
     }
 
@@ -162,7 +158,15 @@ impl Twins {
     }
 }
 
-fn order(id: &str, customer: &str, day: &str, amount: u32) -> String {
+/// Copies models, by file and folder, into the shop's `sql`.
+pub fn write_models(shop: &Shop, models: &[(&str, &str)]) {
+    for (model, folder) in models {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder).join(model);
+        shop.write(&format!("sql/{model}"), fs::read_to_string(file).expect("a model"));
+    }
+}
+
+pub fn order(id: &str, customer: &str, day: &str, amount: u32) -> String {
     format!(r#"{{"order_id":"{id}","customer_id":"{customer}","ordered_at":"{day}T12:00:00Z","amount":{amount}}}"#)
         + "\n"
 }
@@ -192,7 +196,7 @@ fn program(dir: &Path) -> Command {
 }
 
 /// Exit code, and everything that was said.
-fn outcome(command: &mut Command) -> (i32, String) {
+pub fn outcome(command: &mut Command) -> (i32, String) {
     let output = command.output().expect("it ran");
     let said = [output.stdout, output.stderr].concat();
     (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&said).into_owned())
@@ -318,39 +322,10 @@ fn of_two_runs_that_commit_at_once_one_wins_and_nothing_is_lost() {
 }
 
 #[test]
-fn of_many_creators_one_wins() {
-    let Some(server) = shared() else { return };
-    let storage = server.storage("create");
-    let path = "snapshots/0000000001.json";
-    let created = block_on(async {
-        let tries = (0..16).map(|n| storage.create(path, Bytes::from(format!("{n}"))));
-        futures::future::try_join_all(tries).await
-    });
-    let created = created.unwrap_or_else(|e| panic!("{e}"));
-    let winners: Vec<usize> = (0..created.len()).filter(|&n| created[n]).collect();
-    assert_eq!(winners.len(), 1, "{created:?}");
-    let there = block_on(server.storage("create").require(path)).unwrap_or_else(|e| panic!("{e}"));
-    assert_eq!(there, winners[0].to_string());
-}
-
-#[test]
-fn a_large_file_goes_up_in_parts_and_comes_back_whole() {
-    let Some(server) = shared() else { return };
-    let file = tempfile::NamedTempFile::new().expect("a file");
-    let bytes: Vec<u8> = (0..20_000_003_u32).map(|n| n.wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect();
-    fs::write(file.path(), &bytes).expect("written");
-    let storage = server.storage("large");
-    let back = block_on(async {
-        storage.put_file("parts.bin", file.path()).await?;
-        storage.require("parts.bin").await
-    });
-    assert!(back.unwrap_or_else(|e| panic!("{e}")) == bytes);
-}
-
-#[test]
 fn keys_come_from_the_environment_and_an_unusable_store_is_exit_code_3() {
     let Some(twins) = Twins::of_three_months("keys") else { return };
     let toml = twins.cloud.toml.replace(SECRET, "${SHOP_SECRET}");
+    let toml = toml.replace("[storage]\n", "[storage]\nretry_for = \"2s\"\n");
     let run = |toml: &str, secret: &str| {
         twins.cloud.write("bazgasht.toml", toml);
         outcome(program(twins.cloud.dir.path()).args(["run", "--as-of", "2024-03-15"]).env("SHOP_SECRET", secret))

@@ -11,7 +11,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use super::text::{grouped, table};
 use super::{GcArgs, GenerateArgs, GenerateFormat, PlanArgs, RunsArgs, ShowArgs, WorkArgs};
 use crate::account;
-use crate::config::{Config, FILE_NAME, StoreRoot, TEMPLATE};
+use crate::config::{Config, DEFAULT_RETRY_FOR, FILE_NAME, StoreKind, StoreRoot, TEMPLATE};
 use crate::docs;
 use crate::engine::Task;
 use crate::error::{Error, Result};
@@ -286,10 +286,12 @@ pub(super) async fn generate(args: &GenerateArgs) -> Result<()> {
         .map_err(|fault| Error::config(format!("--out {}; {}", fault.what, fault.hint)))?;
     let store = match &root {
         StoreRoot::Local(dir) => Storage::create_local(dir)?,
-        StoreRoot::S3 { .. } => {
-            let url = root.url().ok_or_else(|| Error::config("--out is no bucket"))?;
-            Storage::open_url(&url, &root.to_string(), &BTreeMap::new())?
+        StoreRoot::Remote(remote) if remote.kind == StoreKind::Web => {
+            return Err(Error::config(
+                "--out can't be on a web server; write a folder, `s3://…`, `az://…` or `gs://…`",
+            ));
         }
+        StoreRoot::Remote(remote) => Storage::open_remote(remote, &BTreeMap::new(), DEFAULT_RETRY_FOR)?,
     };
     let options = Options {
         customers: args.customers,

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::num::NonZero;
 use std::ops::Range;
 use std::path::{Component, Path, PathBuf};
+use std::time::Duration;
 
 use chrono_tz::{TZ_VARIANTS, Tz};
-use object_store::aws::AmazonS3ConfigKey;
 
 use super::business::{Business, KpiBase, KpiBasis};
 use super::diagnostics::{Complaints, did_you_mean, nearest, one_of};
@@ -15,7 +15,7 @@ use super::file::{
     Calendar, Delivery, File, Format, Mode, OnRemoved, RawEngine, RawProject, RawSource, RawSources, RawStorage,
     RejectedShare, Weekday,
 };
-use super::location::{Location, LocationFault, StoreRoot};
+use super::location::{Location, LocationFault, StoreKind, StoreRoot};
 use super::read::Reader;
 use super::values::{ByteSize, Currency, Day, Delimiter, Quote, Span};
 use super::wrappers::{Entries, OneOrMany, Placed, Secret};
@@ -26,6 +26,8 @@ use crate::contract::{Contract, SourceName};
 const LEAST_MEMORY: ByteSize = ByteSize::from_mebibytes(16);
 const DEFAULT_MEMORY: ByteSize = ByteSize::from_mebibytes(2048);
 const DEFAULT_KEEP_DAYS: i64 = 30;
+/// Past a store's restart, short of five minutes: a request is repeated with the credentials that it began with.
+pub const DEFAULT_RETRY_FOR: Duration = Duration::from_secs(180);
 
 /// # Errors
 /// All complaints: the reader's and those of the conversion.
@@ -132,7 +134,8 @@ fn storage(reader: &mut Reader, raw: Option<Placed<RawStorage>>) -> Storage {
     let stand_in = StoreRoot::Local(reader.folder.clone());
     let Some(Placed { value: raw, span }) = raw else {
         reader.missing("storage", None, "add [storage] with lake and marts");
-        return storage_of(stand_in.clone(), stand_in, std::env::temp_dir(), StoreOptions::default());
+        let (scratch, options) = (std::env::temp_dir(), StoreOptions::default());
+        return Storage { lake: stand_in.clone(), marts: stand_in, scratch, options, retry_for: DEFAULT_RETRY_FOR };
     };
     let lake = store_root(reader, "lake", raw.lake.as_ref(), &span);
     let marts = store_root(reader, "marts", raw.marts.as_ref(), &span);
@@ -143,13 +146,11 @@ fn storage(reader: &mut Reader, raw: Option<Placed<RawStorage>>) -> Storage {
         reader.complain_with_hint(written.span.clone(), message, "give each a folder or prefix of its own");
     }
     let scratch = raw.scratch.and_then(|path| local_folder(reader, "scratch", &path));
-    let options = options(reader, raw.options);
+    let options = options(reader, raw.options, &StoreKind::ALL);
+    let retry_for = raw.retry_for.map_or(DEFAULT_RETRY_FOR, Span::duration);
     let scratch = scratch.unwrap_or_else(std::env::temp_dir);
-    storage_of(lake.unwrap_or_else(|| stand_in.clone()), marts.unwrap_or(stand_in), scratch, options)
-}
-
-const fn storage_of(lake: StoreRoot, marts: StoreRoot, scratch: PathBuf, options: StoreOptions) -> Storage {
-    Storage { lake, marts, scratch, options }
+    let (lake, marts) = (lake.unwrap_or_else(|| stand_in.clone()), marts.unwrap_or(stand_in));
+    Storage { lake, marts, scratch, options, retry_for }
 }
 
 fn store_root(
@@ -163,8 +164,18 @@ fn store_root(
         reader.missing(&format!("storage.{key}"), Some(table.clone()), &hint);
         return None;
     };
-    let parsed = StoreRoot::parse(&path.value, &reader.folder);
-    parsed.map_err(|fault| complain_location(reader, key, &path.span, &fault)).ok()
+    match StoreRoot::parse(&path.value, &reader.folder) {
+        Ok(root) if root.kind() == Some(StoreKind::Web) => {
+            let hint = "write a folder, `s3://…`, `az://…` or `gs://…`; a web server is for `location` alone";
+            reader.complain_with_hint(path.span.clone(), format!("`{key}` can't be on a web server"), hint);
+            None
+        }
+        Ok(root) => Some(root),
+        Err(fault) => {
+            complain_location(reader, key, &path.span, &fault);
+            None
+        }
+    }
 }
 
 fn complain_location(reader: &mut Reader, key: &str, span: &Range<usize>, fault: &LocationFault) {
@@ -174,7 +185,7 @@ fn complain_location(reader: &mut Reader, key: &str, span: &Range<usize>, fault:
 fn local_folder(reader: &mut Reader, key: &str, path: &Placed<String>) -> Option<PathBuf> {
     match StoreRoot::parse(&path.value, &reader.folder) {
         Ok(StoreRoot::Local(folder)) => Some(folder),
-        Ok(StoreRoot::S3 { .. }) => {
+        Ok(StoreRoot::Remote(_)) => {
             reader.complain(path.span.clone(), format!("`{key}` must be a local folder"));
             None
         }
@@ -186,7 +197,7 @@ fn local_folder(reader: &mut Reader, key: &str, path: &Placed<String>) -> Option
 }
 
 /// For hints alone; what is allowed is `object_store`'s to say.
-const COMMON_OPTIONS: [&str; 12] = [
+const COMMON_OPTIONS: [&str; 21] = [
     "aws_access_key_id",
     "aws_secret_access_key",
     "aws_session_token",
@@ -198,22 +209,53 @@ const COMMON_OPTIONS: [&str; 12] = [
     "aws_role_arn",
     "aws_server_side_encryption",
     "aws_sse_kms_key_id",
+    "azure_storage_account_name",
+    "azure_storage_account_key",
+    "azure_storage_sas_token",
+    "azure_client_id",
+    "azure_client_secret",
+    "azure_tenant_id",
+    "google_service_account",
+    "google_service_account_key",
+    "google_application_credentials",
     "timeout",
 ];
 
-fn options(reader: &mut Reader, raw: Entries<Secret>) -> StoreOptions {
+/// Options for stores of these kinds. The stores themselves would drop a key that they don't know without a word.
+fn options(reader: &mut Reader, raw: Entries<Secret>, kinds: &[StoreKind]) -> StoreOptions {
     let mut options = BTreeMap::new();
     for (key, secret) in raw.0 {
         let name = key.value.to_ascii_lowercase();
-        // The store itself would drop an unknown key without a word.
-        if name.parse::<AmazonS3ConfigKey>().is_err() {
-            let common = || format!("common ones are {}", one_of(COMMON_OPTIONS));
-            let hint = nearest(&name, COMMON_OPTIONS).map_or_else(common, did_you_mean);
-            reader.complain_with_hint(key.span, format!("the store has no option `{}`", key.value), hint);
+        let of = |kinds: &[StoreKind]| kinds.iter().copied().find(|kind| kind.knows(&name));
+        match (of(kinds), of(&StoreKind::ALL)) {
+            (Some(_), _) => {}
+            (None, Some(other)) => {
+                let message = format!("`{}` is an option of another store: of {other}", key.value);
+                reader.complain_with_hint(key.span, message, "the locations here have no such store");
+            }
+            (None, None) => {
+                let common = || format!("common ones are {}", one_of(COMMON_OPTIONS));
+                let hint = nearest(&name, COMMON_OPTIONS).map_or_else(common, did_you_mean);
+                reader.complain_with_hint(key.span, format!("the store has no option `{}`", key.value), hint);
+            }
         }
         options.insert(name, secret.value);
     }
     StoreOptions(options)
+}
+
+/// The options of one source: its own in the place of the storage's. Where all its locations are in stores, an
+/// option must be one of theirs.
+fn source_options(
+    reader: &mut Reader,
+    own: Option<Entries<Secret>>,
+    locations: &[Location],
+    storage: &Storage,
+) -> StoreOptions {
+    let Some(own) = own else { return storage.options.clone() };
+    let kinds: Option<Vec<StoreKind>> = locations.iter().map(|location| location.root.kind()).collect();
+    let kinds = kinds.filter(|kinds| !kinds.is_empty()).unwrap_or(StoreKind::ALL.to_vec());
+    options(reader, own, &kinds)
 }
 
 fn engine(reader: &mut Reader, raw: &RawEngine) -> Engine {
@@ -292,18 +334,20 @@ fn source(
     check_csv_keys(reader, &raw);
     let locations = locations(reader, contract.source, &raw, span, storage);
     let default_rejected = const { RejectedShare::new(10_000) };
+    let csv = csv(&raw);
+    let options = source_options(reader, raw.options, &locations, storage);
     Source {
         name: contract.source,
         locations,
         format: raw.format,
-        csv: csv(&raw),
+        csv,
         timezone: raw.timezone.map_or(project.timezone, |name| timezone(reader, &name)),
         mode: raw.mode.unwrap_or(Mode::Changes),
         delivery: raw.delivery.unwrap_or(Delivery::Object),
         on_removed: raw.on_removed.unwrap_or(OnRemoved::Block),
         max_rejected: raw.max_rejected.unwrap_or(default_rejected).as_f64(),
         max_age: raw.max_age.map(Span::duration),
-        options: raw.options.map_or_else(|| storage.options.clone(), |own| options(reader, own)),
+        options,
         columns: mappings(reader, &contract, raw.columns),
         skip: skip_rules(reader, raw.skip),
         contract,

@@ -99,18 +99,22 @@ choice! {
 table! {
     /// Where results go.
     pub struct RawStorage {
-        /// Where everything built is kept between runs: a folder (relative to this file), `file://…` or
-        /// `s3://bucket/prefix`.
+        /// Where everything built is kept between runs: a folder (relative to this file), `file://…`,
+        /// `s3://bucket/prefix`, `az://container/prefix` or `gs://bucket/prefix`.
         #[schemars(with = "String")]
         pub lake: Option<Placed<String>>,
-        /// Where the marts are published for BI tools: a folder, `file://…` or `s3://bucket/prefix`.
+        /// Where the marts are published for BI tools: a folder or a store, as for `lake`, and not necessarily
+        /// the same.
         #[schemars(with = "String")]
         pub marts: Option<Placed<String>>,
         /// A local folder with room for the largest input object and for spilling. By default the system's
         /// folder for temporary files.
         pub scratch: Option<Placed<String>>,
-        /// Options of the object store (`aws_endpoint`, `aws_access_key_id` …), before the environment's
-        /// `AWS_…`. Values are never shown.
+        /// For how long a call to a store that throttles, breaks off or doesn't answer is tried again, such as
+        /// `3m`. By default 3m.
+        pub retry_for: Option<Span>,
+        /// Options of the object stores (`aws_endpoint`, `azure_storage_account_key`, `google_service_account` …),
+        /// before the environment's `AWS_…`, `AZURE_…` and `GOOGLE_…`. Values are never shown.
         #[serde(default)]
         pub options: Entries<Secret>,
     }
@@ -184,7 +188,8 @@ pub type RejectedShare = Fixed<0, 1_000_000, 6>;
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Source")]
 pub struct RawSource {
-    /// A folder, a file or a glob (`./orders/**/*.csv.gz`), local or `s3://…`, or a list of them.
+    /// A folder, a file or a glob (`./orders/**/*.csv.gz`), local or in a store (`s3://…`, `az://…`, `gs://…`), a file
+    /// of a web server (`https://…/a.csv`), or a list of them.
     #[schemars(with = "OneOrMany")]
     pub location: Option<Placed<OneOrMany>>,
     /// How objects are written. By default each object's extension tells.

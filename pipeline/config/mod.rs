@@ -29,10 +29,11 @@ use chrono_tz::Tz;
 use crate::contract::{Contract, SourceName};
 
 pub use business::{Business, Parameter, ParameterType, ParameterValue};
+pub use convert::DEFAULT_RETRY_FOR;
 pub use diagnostics::{Complaint, Complaints, Place, TextFile, did_you_mean, nearest, one_of};
 pub use expression::Expression;
 pub use file::{Calendar, Delivery, Format, Mode, OnRemoved, json_schema};
-pub use location::{Location, StoreRoot};
+pub use location::{Location, Remote, StoreKind, StoreRoot};
 pub use template::{FILE_NAME, TEMPLATE};
 pub use values::{ByteSize, Currency, Delimiter};
 pub use wrappers::Secret;
@@ -78,6 +79,8 @@ pub struct Storage {
     /// A local folder, absolute; it need not exist.
     pub scratch: PathBuf,
     pub options: StoreOptions,
+    /// For how long a call to a store that fails for no lasting reason is tried again.
+    pub retry_for: Duration,
 }
 
 /// What the machine may be used for.

@@ -133,6 +133,7 @@ fn every_key_is_understood() {
         lake = "s3://${BUCKET}/lake"
         marts = "file:///srv/marts"
         scratch = "../scratch"
+        retry_for = "90s"
         options = { aws_endpoint = "http://localhost:8333", AWS_ALLOW_HTTP = true, timeout = "30s" }
         [engine]
         memory_limit = "512 MiB"
@@ -163,6 +164,7 @@ fn every_key_is_understood() {
     assert_eq!(config.storage.lake.to_string(), "s3://shop/lake");
     assert_eq!(config.storage.scratch, Path::new("/scratch"));
     assert_eq!(config.storage.options.expose()["aws_allow_http"], "true");
+    assert_eq!(config.storage.retry_for, Duration::from_secs(90));
     assert_eq!(config.project.weekend, [chrono::Weekday::Thu, chrono::Weekday::Fri]);
     assert_eq!(config.models.as_deref(), Some(Path::new("/shop/sql")));
     let orders = &config.sources[&SourceName::Orders];
@@ -395,6 +397,30 @@ fn secrets_are_never_shown() {
 fn unknown_store_options_are_refused() {
     let text = MINIMAL.replace("[sources.orders]", "[storage.options]\naws_endpont = \"x\"\n[sources.orders]");
     assert_eq!(complaints(&text), ["9: the store has no option `aws_endpont` (did you mean `aws_endpoint`?)"]);
+}
+
+#[test]
+fn options_belong_to_a_store_that_is_there() {
+    let with = |options: &str| {
+        let cloud = MINIMAL.replace("./orders/*.csv", "az://logs/orders/*.csv");
+        format!("{cloud}[sources.orders.options]\n{options}")
+    };
+    good(&with("azure_storage_account_name = \"shop\"\nazure_storage_use_emulator = true"));
+    assert_eq!(
+        complaints(&with("google_service_account = \"x\"")),
+        [
+            "11: `google_service_account` is an option of another store: of Google Cloud Storage (the locations here have \
+             no such store)"
+        ]
+    );
+}
+
+#[test]
+fn a_web_server_is_for_named_sources_alone() {
+    good(&MINIMAL.replace("./orders/*.csv", "https://example.com/orders.csv"));
+    assert!(complaint("./lake", "https://example.com/lake").starts_with("6: `lake` can't be on a web server (write a"));
+    assert!(complaint("./marts", "http://example.com").starts_with("7: `marts` can't be on a web server"));
+    assert!(complaint("./orders/*.csv", "https://example.com/orders/").starts_with("9: `location` names no file"));
 }
 
 #[test]

@@ -18,7 +18,6 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use chrono::NaiveDate;
-use futures::TryStreamExt;
 use object_store::ObjectMeta;
 use tokio_util::io::{StreamReader, SyncIoBridge};
 
@@ -80,13 +79,44 @@ impl Decoding {
     /// A name for "this version of this object, decoded like this": what an interrupted run has already
     /// extracted is found again by it, without reading the object.
     pub fn sighting(&self, path: &str, size_bytes: u64, version: &str) -> Result<Digest> {
+        Sightings::new(self).of(path, size_bytes, version)
+    }
+}
+
+/// Names sightings of many objects: how they are decoded is hashed once for each format.
+pub struct Sightings<'a> {
+    decoding: &'a Decoding,
+    fingerprints: Vec<(Format, Digest)>,
+}
+
+impl<'a> Sightings<'a> {
+    pub fn new(decoding: &'a Decoding) -> Self {
+        Self { decoding, fingerprints: vec![] }
+    }
+
+    /// As [`Decoding::sighting`].
+    ///
+    /// # Errors
+    /// [`Error::Config`] where nothing tells the object's format.
+    pub fn of(&mut self, path: &str, size_bytes: u64, version: &str) -> Result<Digest> {
+        let format = self.decoding.format_of(path)?;
         let mut hasher = KeyHasher::new("sighting");
         hasher
-            .part("decoding", self.fingerprint(&self.format_of(path)?).as_str())
+            .part("decoding", self.fingerprint(format).as_str())
             .part("path", path)
             .part("size", &size_bytes.to_string())
             .part("version", version);
         Ok(hasher.finish())
+    }
+
+    fn fingerprint(&mut self, format: Format) -> &Digest {
+        let known = self.fingerprints.iter().position(|(known, _)| *known == format);
+        let index = known.unwrap_or_else(|| {
+            let fingerprint = self.decoding.fingerprint(&format);
+            self.fingerprints.push((format, fingerprint));
+            self.fingerprints.len() - 1
+        });
+        &self.fingerprints[index].1
     }
 }
 
@@ -139,9 +169,7 @@ pub async fn extract(
     scratch: &std::path::Path,
 ) -> Result<ExtractRecord> {
     let source = decoding.contract.source.as_str();
-    let opened = raw.get_pinned(meta).await?;
-    let stream = Box::pin(opened.into_stream().map_err(std::io::Error::other));
-    let bridge = SyncIoBridge::new(StreamReader::new(stream));
+    let bridge = SyncIoBridge::new(StreamReader::new(raw.read_pinned(meta).await?));
     let path = meta.location.to_string();
     let dir = tempfile::tempdir_in(scratch)?;
     let (decoding, folder, size_bytes) = (Arc::clone(decoding), dir.path().to_owned(), meta.size);

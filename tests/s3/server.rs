@@ -11,9 +11,9 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use bazgasht::config::StoreRoot;
 use bazgasht::storage::Storage;
 use tempfile::TempDir;
-use url::Url;
 
 use crate::outside::absent;
 use crate::support::block_on;
@@ -26,6 +26,8 @@ pub const SECRET: &str = "test-secret-key";
 const HOST: &str = "127.0.0.1";
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 const START_ATTEMPTS: usize = 3;
+/// Of the tests' own calls.
+const RETRY_FOR: Duration = Duration::from_secs(5);
 
 /// A running server; dropping it kills it.
 pub struct Server {
@@ -102,21 +104,46 @@ impl Server {
         let dir = tempfile::tempdir().expect("a folder");
         let ports = Ports::free();
         fs::create_dir(dir.path().join("data")).expect("created");
-        fs::write(dir.path().join("s3.json"), identities()).expect("written");
-        let log = File::create(dir.path().join("weed.log")).expect("created");
-        let child = Command::new("weed")
-            .args(arguments(dir.path(), &ports))
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().expect("a second handle"))
-            .stderr(log)
-            .spawn()
-            .expect("weed starts");
-        Self { child, ports, dir }
+        fs::write(dir.path().join("s3.json"), identities(SECRET)).expect("written");
+        Self { child: spawn(dir.path(), &ports), ports, dir }
+    }
+
+    /// A server of a test's own, to be stopped.
+    ///
+    /// # Panics
+    /// As [`shared`].
+    pub fn own() -> Option<Self> {
+        shared().map(|_| Self::start())
+    }
+
+    /// Kills it: whoever speaks with it now is cut off.
+    pub fn stop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Starts it where it was, with what it had.
+    pub fn restart(&mut self) {
+        self.stop();
+        self.child = spawn(self.dir.path(), &self.ports);
+    }
+
+    /// From now on the key that it was reached by has another secret, as when somebody rotates it.
+    pub fn rotate_key(&mut self) {
+        fs::write(self.dir.path().join("s3.json"), identities("another-secret")).expect("written");
+        self.restart();
+    }
+
+    /// As before [`Self::rotate_key`].
+    pub fn give_key_back(&mut self) {
+        fs::write(self.dir.path().join("s3.json"), identities(SECRET)).expect("written");
+        self.restart();
+        assert!(self.becomes_ready());
     }
 
     /// Waits until an object can be written, which the server's port allows only some time after it answers.
     /// That first object makes the bucket too.
-    fn becomes_ready(&mut self) -> bool {
+    pub fn becomes_ready(&mut self) -> bool {
         let deadline = Instant::now() + START_TIMEOUT;
         while Instant::now() < deadline && matches!(self.child.try_wait(), Ok(None)) {
             let answers = TcpStream::connect((HOST, self.ports.s3[0])).is_ok();
@@ -143,8 +170,9 @@ impl Server {
 
     /// A prefix of the bucket.
     pub fn storage(&self, prefix: &str) -> Storage {
-        let url = Url::parse(&format!("s3://{BUCKET}/{prefix}")).expect("a URL");
-        Storage::open_url(&url, url.as_str(), &self.options()).unwrap_or_else(|e| panic!("{e}"))
+        let root = StoreRoot::parse(&format!("s3://{BUCKET}/{prefix}"), Path::new("/")).expect("a bucket");
+        let StoreRoot::Remote(root) = root else { panic!("{root} is a bucket") };
+        Storage::open_remote(&root, &self.options(), RETRY_FOR).unwrap_or_else(|e| panic!("{e}"))
     }
 
     /// The config of a project in local folders, with logs, lake and marts under a prefix of the bucket.
@@ -178,10 +206,21 @@ impl Drop for Server {
     }
 }
 
-fn identities() -> String {
+fn spawn(dir: &Path, ports: &Ports) -> Child {
+    let log = File::options().create(true).append(true).open(dir.join("weed.log")).expect("opened");
+    Command::new("weed")
+        .args(arguments(dir, ports))
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().expect("a second handle"))
+        .stderr(log)
+        .spawn()
+        .expect("weed starts")
+}
+
+fn identities(secret: &str) -> String {
     let identity = serde_json::json!({
         "name": "tests",
-        "credentials": [{ "accessKey": KEY_ID, "secretKey": SECRET }],
+        "credentials": [{ "accessKey": KEY_ID, "secretKey": secret }],
         "actions": ["Admin", "Read", "List", "Tagging", "Write"],
     });
     serde_json::json!({ "identities": [identity] }).to_string()

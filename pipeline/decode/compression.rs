@@ -223,7 +223,8 @@ mod tests {
 
     #[test]
     fn a_flipped_byte_is_an_entry_or_changes_nothing() {
-        for compress in ALL {
+        // Zstandard's frames mostly have no checksum: there a changed byte may be another text.
+        for compress in [gzip, bzip2, xz] {
             let whole = compress(LINES);
             for at in 12..whole.len() {
                 let mut bytes = whole.clone();

@@ -196,6 +196,10 @@ pub fn open<'a>(
 ) -> Result<Box<dyn Decoder + 'a>, DecodeError> {
     let name = object.name;
     let mut content = PeekReader::new(compression::decompressed(input, name)?);
+    content.peek(MAGIC_BYTES);
+    if let Some(error) = content.store_failed() {
+        return Err(error);
+    }
     let format = settled(object, content.peek(MAGIC_BYTES))?;
     Ok(match format {
         Format::Parquet => return open_parquet(spooled(content, object)?, wanted, name, batch_rows),

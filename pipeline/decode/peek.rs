@@ -77,6 +77,11 @@ impl<'a> PeekReader<'a> {
         &self.buffer[self.start..self.start + shown]
     }
 
+    /// The store's error, if peeking met one.
+    pub(super) fn store_failed(&mut self) -> Option<DecodeError> {
+        store_error(self.failed.take()?).map_err(|content| self.failed = Some(content)).ok()
+    }
+
     fn fill(&mut self) -> io::Result<usize> {
         self.buffer.copy_within(self.start..self.end, 0);
         self.end -= self.start;
@@ -88,12 +93,16 @@ impl<'a> PeekReader<'a> {
 }
 
 impl BufRead for PeekReader<'_> {
+    /// Fills the whole buffer, in however small pieces its input arrives: a decompressor that meets broken content gives
+    /// as much before it as its calls happened to ask for.
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         if self.start == self.end {
-            if let Some(error) = self.failed.take() {
+            self.peek(BUFFER_BYTES);
+            if self.start == self.end
+                && let Some(error) = self.failed.take()
+            {
                 return Err(error);
             }
-            self.fill()?;
         }
         Ok(&self.buffer[self.start..self.end])
     }

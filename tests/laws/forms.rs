@@ -100,11 +100,16 @@ fn the_same_orders_in_every_form_give_the_same_rows() {
     );
     let jalali = PLAIN.replace("2024-01-10T12:00:00Z", "۱۴۰۲/۱۰/۲۰ ۱۲:۰۰").replace("2024-01-31T", "1402/11/11 ");
     let numbers = "decimal = \",\"\nthousands = \".\"\n";
-    let windows = "encoding = \"windows-1256\"\ndelimiter = \";\"\n[sources.orders.dates]\nordered_at = \"%d/%m/%Y %H:%M\"";
+    let windows =
+        "encoding = \"windows-1256\"\ndelimiter = \";\"\n[sources.orders.dates]\nordered_at = \"%d/%m/%Y %H:%M\"";
     let forms: [(&str, String, Vec<u8>); 6] = [
         ("a.csv", String::new(), utf16),
         ("a.csv.bz2", format!("{numbers}{windows}"), bzip2(&encoding_rs::WINDOWS_1256.encode(german).0)),
-        ("a.json.xz", "[sources.orders.dates]\nordered_at = [\"jalali\", \"epoch_millis\"]".into(), xz(array.as_bytes())),
+        (
+            "a.json.xz",
+            "[sources.orders.dates]\nordered_at = [\"jalali\", \"epoch_millis\"]".into(),
+            xz(array.as_bytes()),
+        ),
         ("a.csv", String::new(), avro()),
         ("a.ndjson", format!("{numbers}[sources.orders.dates]\nordered_at = \"epoch_seconds\""), parquet()),
         ("a.csv", "[sources.orders.dates]\nordered_at = \"jalali\"".into(), jalali.replace(":00Z", "").into_bytes()),
@@ -138,10 +143,7 @@ fn content_that_contradicts_a_stated_format_is_an_unreadable_file() {
 #[test]
 fn another_format_of_dates_is_another_decoding() {
     let shop = shop_with("[sources.orders.dates]\nordered_at = \"%d/%m/%Y\"");
-    shop.write(
-        "raw/a.csv",
-        "order_id,customer_id,ordered_at,amount\na,c,02/01/2024,1\nb,c,03/01/2024,1\n",
-    );
+    shop.write("raw/a.csv", "order_id,customer_id,ordered_at,amount\na,c,02/01/2024,1\nb,c,03/01/2024,1\n");
     assert_eq!(extracted(&shop)[0]["day"], "2024-01-02");
     let toml = shop.toml.replace("%d/%m/%Y", "%m/%d/%Y");
     let mended = Shop { toml, ..shop };

@@ -83,9 +83,10 @@ impl<'a> PeekReader<'a> {
     }
 
     fn fill(&mut self) -> io::Result<usize> {
-        self.buffer.copy_within(self.start..self.end, 0);
-        self.end -= self.start;
-        self.start = 0;
+        if self.start > 0 {
+            self.buffer.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.end - self.start);
+        }
         let read_bytes = self.input.read(&mut self.buffer[self.end..])?;
         self.end += read_bytes;
         Ok(read_bytes)

@@ -12,7 +12,7 @@ use crate::contract::{Contract, SourceName};
 use crate::decode;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::extract::{Decoding, Mapping};
+use crate::extract::{Dates, Decoding, Mapping, NumberStyle};
 use crate::lake::Digest;
 use crate::model::{Body, Catalog, Origin};
 use crate::snapshot::SourceState;
@@ -220,7 +220,8 @@ fn scalar(value: &ParameterValue) -> ScalarValue {
 fn decoding(config: &Config, source: &config::Source) -> Result<Decoding, config::Complaints> {
     let columns = source.columns.iter().map(|m| (m.column.to_owned(), m.expression.text().to_owned())).collect();
     let skip = source.skip.iter().map(|s| (s.name.clone(), s.condition.text().to_owned())).collect();
-    let mapping = Mapping::new(&source.contract, columns, skip).map_err(|faults| {
+    let dated = source.dates.iter().map(|d| d.column.to_owned()).collect();
+    let mapping = Mapping::new(&source.contract, columns, skip, dated).map_err(|faults| {
         let mut complaints = config::Complaints::default();
         for fault in faults {
             let mapped = source.columns.iter().find(|m| m.column == fault.key).map(|m| &m.expression);
@@ -234,7 +235,7 @@ fn decoding(config: &Config, source: &config::Source) -> Result<Decoding, config
         }
         complaints
     })?;
-    if source.format != Some(config::Format::Parquet)
+    if !matches!(source.format, Some(config::Format::Parquet | config::Format::Avro))
         && let Err(e) = mapping.type_as_text(&source.contract)
     {
         let complaint = config::Complaint::new(format!("sources.{}: {e}", source.name));
@@ -244,6 +245,9 @@ fn decoding(config: &Config, source: &config::Source) -> Result<Decoding, config
         contract: source.contract.clone(),
         format: source.format.map(|format| decode_format(format, source)),
         csv: csv_options(source),
+        encoding: source.encoding.get(),
+        numbers: NumberStyle { decimal: source.numbers.decimal, thousands: source.numbers.thousands },
+        dates: source.dates.iter().map(|d| (d.column.to_owned(), Dates::new(d.formats.clone()))).collect(),
         mapping,
         source_zone: BusinessZone::new(source.timezone),
         zone: BusinessZone::new(config.project.timezone),
@@ -258,6 +262,7 @@ fn decode_format(format: config::Format, source: &config::Source) -> decode::For
         config::Format::Csv => decode::Format::Csv(csv_options(source)),
         config::Format::Ndjson => decode::Format::Ndjson,
         config::Format::Parquet => decode::Format::Parquet,
+        config::Format::Avro => decode::Format::Avro,
     }
 }
 

@@ -4,6 +4,7 @@
 //! the shipped models ride the same machinery.
 
 mod crash;
+mod forms;
 mod histories;
 mod lines;
 mod mended;

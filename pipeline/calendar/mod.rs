@@ -5,6 +5,7 @@
 //!
 //! - [`BusinessCalendar`]: months, weeks, quarters and years in the project's calendar.
 //! - [`BusinessZone`]: instants to business days and back.
+//! - [`DateFormat`]: how a source writes its dates and times.
 //! - [`Occasions`]: holidays, sales and days on which nothing is sent, from two seed tables.
 //! - [`calendar_batch`] and [`calendar_periods_batch`]: the tables `calendar` and `calendar_periods`.
 //!
@@ -21,6 +22,7 @@ mod occasions;
 mod period;
 mod periods_table;
 mod table;
+mod written;
 mod zone;
 
 pub use business::BusinessCalendar;
@@ -32,4 +34,5 @@ pub use occasions::{Occasion, OccasionCalendar, Occasions, OccasionsError, Tone}
 pub use period::{Grain, Period};
 pub use periods_table::{CALENDAR_PERIODS_DESCRIPTION, calendar_periods_batch, calendar_periods_columns};
 pub use table::{CALENDAR_FIRST_DAY, CALENDAR_LAST_DAY, ColumnDoc, TABLES_VERSION};
+pub use written::{DateFormat, DateReader, Moment};
 pub use zone::BusinessZone;

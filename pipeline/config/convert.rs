@@ -19,8 +19,11 @@ use super::location::{Location, LocationFault, StoreKind, StoreRoot};
 use super::read::Reader;
 use super::values::{ByteSize, Currency, Day, Delimiter, Quote, Span};
 use super::wrappers::{Entries, OneOrMany, Placed, Secret};
-use super::{Config, Csv, Engine, Expression, Mapping, Project, Publish, SkipRule, Source, Storage, StoreOptions};
-use crate::contract::{Contract, SourceName};
+use super::{
+    Config, Csv, Dates, Engine, Expression, Mapping, Numbers, Project, Publish, SkipRule, Source, Storage, StoreOptions,
+};
+use crate::calendar::DateFormat;
+use crate::contract::{ColumnType, Contract, SourceName};
 
 /// Below this not even one sort gets anywhere.
 const LEAST_MEMORY: ByteSize = ByteSize::from_mebibytes(16);
@@ -331,16 +334,20 @@ fn source(
     storage: &Storage,
 ) -> Source {
     let Placed { value: raw, span } = table;
-    check_csv_keys(reader, &raw);
+    check_text_keys(reader, &raw);
     let locations = locations(reader, contract.source, &raw, span, storage);
     let default_rejected = const { RejectedShare::new(10_000) };
     let csv = csv(&raw);
+    let numbers = numbers(reader, &raw);
     let options = source_options(reader, raw.options, &locations, storage);
     Source {
         name: contract.source,
         locations,
         format: raw.format,
         csv,
+        encoding: raw.encoding.as_ref().map(|encoding| encoding.value).unwrap_or_default(),
+        numbers,
+        dates: dates(reader, &contract, raw.dates),
         timezone: raw.timezone.map_or(project.timezone, |name| timezone(reader, &name)),
         mode: raw.mode.unwrap_or(Mode::Changes),
         delivery: raw.delivery.unwrap_or(Delivery::Object),
@@ -362,18 +369,77 @@ fn csv(raw: &RawSource) -> Csv {
     }
 }
 
-fn check_csv_keys(reader: &mut Reader, raw: &RawSource) {
-    if matches!(raw.format, None | Some(Format::Csv)) {
-        return;
+/// Keys that mean nothing in the format that `format` states.
+fn check_text_keys(reader: &mut Reader, raw: &RawSource) {
+    fn span<T>(value: Option<&Placed<T>>) -> Option<Range<usize>> {
+        value.map(|value| value.span.clone())
     }
+    let Some(format) = raw.format else { return };
+    let is_json = format == Format::Ndjson;
+    let is_csv = format == Format::Csv;
+    let for_csv = "is for CSV alone, and `format` says otherwise";
+    let for_text = "is for CSV and JSON, and `format` says otherwise";
+    let not_json = "isn't for JSON, whose numbers have one form";
     let keys = [
-        ("delimiter", raw.delimiter.as_ref().map(|value| value.span.clone())),
-        ("quote", raw.quote.as_ref().map(|value| value.span.clone())),
-        ("header", raw.header.as_ref().map(|value| value.span.clone())),
+        ("delimiter", span(raw.delimiter.as_ref()), is_csv, for_csv),
+        ("quote", span(raw.quote.as_ref()), is_csv, for_csv),
+        ("header", span(raw.header.as_ref()), is_csv, for_csv),
+        ("encoding", span(raw.encoding.as_ref()), is_csv || is_json, for_text),
+        ("decimal", span(raw.decimal.as_ref()), !is_json, not_json),
+        ("thousands", span(raw.thousands.as_ref()), !is_json, not_json),
     ];
-    for (key, span) in keys {
-        if let Some(span) = span {
-            reader.complain(span, format!("`{key}` is for CSV alone, and `format` says otherwise"));
+    for (key, span, fits, why) in keys {
+        if let Some(span) = span.filter(|_| !fits) {
+            reader.complain(span, format!("`{key}` {why}"));
+        }
+    }
+}
+
+fn numbers(reader: &mut Reader, raw: &RawSource) -> Numbers {
+    let decimal = raw.decimal.as_ref().map_or('.', |decimal| decimal.value.0);
+    let thousands = raw.thousands.as_ref().map(|thousands| thousands.value.0);
+    if let Some(placed) = raw.thousands.as_ref().filter(|placed| placed.value.0 == decimal) {
+        let message = format!("`{decimal}` cannot stand both between thousands and before decimals");
+        reader.complain_with_hint(placed.span.clone(), message, "set `decimal` too, for example decimal = \",\"");
+    }
+    Numbers { decimal, thousands }
+}
+
+fn dates(reader: &mut Reader, contract: &Contract, raw: Entries<OneOrMany>) -> Vec<Dates> {
+    let mut dates = Vec::new();
+    for (key, formats) in raw.0 {
+        let Some(column) = contract.column(&key.value) else {
+            complain_column(reader, contract, &key);
+            continue;
+        };
+        if !matches!(column.kind, ColumnType::Date | ColumnType::Timestamp) {
+            let timed = contract.columns.iter().filter(|c| matches!(c.kind, ColumnType::Date | ColumnType::Timestamp));
+            let message = format!("`{}` is no date or time", column.name);
+            let hint = format!("those of {} are {}", contract.source, one_of(timed.map(|column| column.name)));
+            reader.complain_with_hint(key.span, message, hint);
+            continue;
+        }
+        let texts = match formats.value {
+            OneOrMany::One(text) => vec![Placed { value: text, span: formats.span }],
+            OneOrMany::Many(texts) => texts,
+        };
+        let formats = texts.iter().filter_map(|text| date_format(reader, text)).collect();
+        dates.push(Dates { column: column.name, formats });
+    }
+    dates
+}
+
+fn date_format(reader: &mut Reader, text: &Placed<String>) -> Option<DateFormat> {
+    match DateFormat::named(&text.value) {
+        Ok(format) => Some(format),
+        Err(why) => {
+            let message = format!("`{}` {why}", reader.written(&text.span));
+            let hint = match nearest(&text.value, DateFormat::words()) {
+                Some(word) if !text.value.contains('%') => did_you_mean(word),
+                _ => format!("write a strftime pattern, or {}", one_of(DateFormat::words())),
+            };
+            reader.complain_with_hint(text.span.clone(), message, hint);
+            None
         }
     }
 }
@@ -426,7 +492,7 @@ fn check_location(
     }
     if format.is_none() && location.pattern().is_some_and(has_unknown_extension) {
         let message = "`location` doesn't tell how its objects are written";
-        reader.complain_with_hint(span.clone(), message, "add `format`: csv, ndjson or parquet");
+        reader.complain_with_hint(span.clone(), message, "add `format`: csv, ndjson, parquet or avro");
     }
 }
 

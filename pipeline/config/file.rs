@@ -7,7 +7,7 @@ use schemars::transform::{Transform, transform_subschemas};
 use serde::{Deserialize, Serialize};
 
 use super::business::Business;
-use super::values::{ByteSize, Currency, Day, Delimiter, Fixed, Quote, Span, Whole};
+use super::values::{ByteSize, Currency, Day, Delimiter, Encoding, Fixed, Quote, Separator, Span, Whole};
 use super::wrappers::{Entries, OneOrMany, Placed, Secret};
 
 /// Declares a table of the file: unknown keys are refused, and every key may be absent here, since conversion tells
@@ -192,8 +192,12 @@ pub struct RawSource {
     /// of a web server (`https://…/a.csv`), or a list of them.
     #[schemars(with = "OneOrMany")]
     pub location: Option<Placed<OneOrMany>>,
-    /// How objects are written. By default each object's extension tells.
+    /// How objects are written. By default each object's extension tells, unless its content says otherwise.
     pub format: Option<Format>,
+    /// CSV and JSON: how text without a byte order mark is encoded: `utf-8`, `utf-16le`, `windows-1256`,
+    /// `windows-1252` and whatever else web browsers know. By default UTF-8.
+    #[schemars(with = "Option<Encoding>")]
+    pub encoding: Option<Placed<Encoding>>,
     /// CSV: what separates fields: one character, `tab`, or `blanks` for any run of spaces and tabs.
     /// By default a comma.
     #[schemars(with = "Option<Delimiter>")]
@@ -205,6 +209,12 @@ pub struct RawSource {
     /// true.
     #[schemars(with = "Option<bool>")]
     pub header: Option<Placed<bool>>,
+    /// CSV, and text in Parquet and Avro: what stands before a number's decimals. By default a point.
+    #[schemars(with = "Option<Separator>")]
+    pub decimal: Option<Placed<Separator>>,
+    /// CSV, and text in Parquet and Avro: what may stand between a number's groups of three digits. By default nothing.
+    #[schemars(with = "Option<Separator>")]
+    pub thousands: Option<Placed<Separator>>,
     /// The time zone of timestamps that have no offset. By default the project's.
     #[schemars(with = "Option<String>")]
     pub timezone: Option<Placed<String>>,
@@ -225,26 +235,33 @@ pub struct RawSource {
     /// already has a contract column's name need not be mapped.
     #[serde(default)]
     pub columns: Entries<String>,
+    /// For a date or time of the contract that comes as text or number, how it is written where it isn't ISO 8601: a
+    /// strftime pattern (`%d/%m/%Y %H:%M`), `iso`, `jalali`, `epoch_seconds`, `epoch_millis` or `epoch_micros`, or a
+    /// list of them, of which the first that fits entirely wins.
+    #[serde(default)]
+    pub dates: Entries<OneOrMany>,
     /// For a rule's name, the SQL condition over the raw columns of rows that are expected and left out.
     #[serde(default)]
     pub skip: Entries<String>,
 }
 
 choice! {
-    /// How an object is written. CSV and NDJSON may be compressed with gzip or zstd.
-    pub enum Format { Csv, Ndjson, Parquet }
+    /// How an object is written. It may be compressed with gzip, zstd, bzip2 or xz. NDJSON is one JSON object per line;
+    /// arrays of objects are read too.
+    pub enum Format { Csv, Ndjson, Parquet, Avro }
 }
 
 impl Format {
-    /// The format that a path's extension tells, with or without `.gz` or `.zst`.
+    /// The format that a path's extension tells, with or without that of a compression.
     pub fn of_path(path: &str) -> Option<Self> {
         let lower = path.to_ascii_lowercase();
-        let plain = [".gz", ".zst"].iter().find_map(|suffix| lower.strip_suffix(suffix));
+        let plain = [".gz", ".zst", ".zstd", ".bz2", ".xz"].iter().find_map(|suffix| lower.strip_suffix(suffix));
         let (_, extension) = plain.unwrap_or(&lower).rsplit_once('.')?;
         match extension {
             "csv" => Some(Format::Csv),
             "ndjson" | "jsonl" | "json" => Some(Format::Ndjson),
-            "parquet" if plain.is_none() => Some(Format::Parquet),
+            "parquet" => Some(Format::Parquet),
+            "avro" => Some(Format::Avro),
             _ => None,
         }
     }

@@ -26,6 +26,7 @@ use std::time::Duration;
 use chrono::NaiveDate;
 use chrono_tz::Tz;
 
+use crate::calendar::DateFormat;
 use crate::contract::{Contract, SourceName};
 
 pub use business::{Business, Parameter, ParameterType, ParameterValue};
@@ -35,7 +36,7 @@ pub use expression::Expression;
 pub use file::{Calendar, Delivery, Format, Mode, OnRemoved, json_schema};
 pub use location::{Location, Remote, StoreKind, StoreRoot};
 pub use template::{FILE_NAME, TEMPLATE};
-pub use values::{ByteSize, Currency, Delimiter};
+pub use values::{ByteSize, Currency, Delimiter, Encoding};
 pub use wrappers::Secret;
 
 /// Everything that a project says, typed. Cloning copies a few dozen short strings; share it in an `Arc` where that
@@ -108,6 +109,12 @@ pub struct Source {
     pub format: Option<Format>,
     /// How CSV objects are written.
     pub csv: Csv,
+    /// Of text without a byte order mark.
+    pub encoding: Encoding,
+    /// How numbers are written.
+    pub numbers: Numbers,
+    /// How dates and times are written that aren't ISO 8601.
+    pub dates: Vec<Dates>,
     /// The zone of timestamps without offset.
     pub timezone: Tz,
     pub mode: Mode,
@@ -132,6 +139,22 @@ pub struct Csv {
     pub quote: Option<u8>,
     /// Without a header, columns are `column_1`, `column_2` …
     pub header: bool,
+}
+
+/// How numbers are written: two different characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Numbers {
+    pub decimal: char,
+    pub thousands: Option<char>,
+}
+
+/// How a contract column's dates or times are written.
+#[derive(Debug, Clone)]
+pub struct Dates {
+    /// A date or timestamp of the source's contract.
+    pub column: &'static str,
+    /// At least one; the first that fits wins.
+    pub formats: Vec<DateFormat>,
 }
 
 /// How a contract column is made of raw columns.

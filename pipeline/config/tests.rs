@@ -149,6 +149,10 @@ fn every_key_is_understood() {
         [sources.orders]
         location = ["./a.txt", "./b/*.txt"]
         format = "csv"
+        encoding = "windows-1256"
+        decimal = ","
+        thousands = "."
+        dates = { ordered_at = "%d/%m/%Y %H:%M", updated_at = ["jalali", "iso"] }
         delimiter = "blanks"
         quote = "none"
         header = false
@@ -169,10 +173,63 @@ fn every_key_is_understood() {
     assert_eq!(config.models.as_deref(), Some(Path::new("/shop/sql")));
     let orders = &config.sources[&SourceName::Orders];
     assert_eq!(orders.csv, Csv { delimiter: Delimiter::Blanks, quote: None, header: false });
+    assert_eq!(orders.encoding.get().name(), "windows-1256");
+    assert_eq!(orders.numbers, Numbers { decimal: ',', thousands: Some('.') });
+    let dates: Vec<_> = orders.dates.iter().map(|dates| (dates.column, dates.formats.len())).collect();
+    assert_eq!(dates, [("ordered_at", 1), ("updated_at", 2)]);
     assert_eq!(orders.locations.len(), 2);
     assert_eq!(orders.max_age, Some(Duration::from_secs(36 * 3600)));
     assert_eq!(orders.timezone, Tz::UTC);
     assert!(orders.options.is_empty(), "its own options, though empty, replace the storage's");
+}
+
+#[test]
+fn how_text_is_written_is_checked() {
+    let with = |keys: &str| complaints(&format!("{MINIMAL}\n{keys}\n"));
+    let first = MINIMAL.lines().count() + 2;
+    assert_eq!(
+        with("encoding = \"utf-9\""),
+        [format!("{first}: `encoding` must be an encoding such as \"utf-8\", \"utf-16le\" or \"windows-1256\"")]
+    );
+    assert_eq!(
+        with("thousands = \".\""),
+        [format!(
+            "{first}: `.` cannot stand both between thousands and before decimals (set `decimal` too, for example \
+             decimal = \",\")"
+        )]
+    );
+    assert_eq!(
+        with("format = \"ndjson\"\ndecimal = \",\""),
+        [format!("{}: `decimal` isn't for JSON, whose numbers have one form", first + 1)]
+    );
+    assert_eq!(
+        with("format = \"avro\"\nencoding = \"utf-16le\""),
+        [format!("{}: `encoding` is for CSV and JSON, and `format` says otherwise", first + 1)]
+    );
+    assert_eq!(
+        with(
+            "[sources.orders.dates]\norderd_at = \"iso\"\namount = \"iso\"\nordered_at = [\"%Q\", \"jalaly\", \"%H:%M\"]"
+        ),
+        [
+            format!("{}: the contract of orders has no column `orderd_at` (did you mean `ordered_at`?)", first + 1),
+            format!(
+                "{}: `amount` is no date or time (those of orders are `ordered_at`, `promised_at`, `delivered_at` or \
+                 `updated_at`)",
+                first + 2
+            ),
+            format!(
+                "{}: `%Q` has a `%` that strftime doesn't know (write a strftime pattern, or `iso`, `jalali`, \
+                 `epoch_seconds`, `epoch_millis` or `epoch_micros`)",
+                first + 3
+            ),
+            format!("{}: `jalaly` is neither a known word nor a pattern with `%` (did you mean `jalali`?)", first + 3),
+            format!(
+                "{}: `%H:%M` tells no whole day, or a time without hour and minute (`%I` needs `%p`) (write a strftime \
+                 pattern, or `iso`, `jalali`, `epoch_seconds`, `epoch_millis` or `epoch_micros`)",
+                first + 3
+            ),
+        ]
+    );
 }
 
 #[test]

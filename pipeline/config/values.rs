@@ -319,6 +319,50 @@ impl FromStr for Quote {
     }
 }
 
+/// How text is encoded, by one of the labels that web browsers know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Encoding(&'static encoding_rs::Encoding);
+
+written_as_string!(Encoding, "Encoding", "an encoding such as \"utf-8\", \"utf-16le\" or \"windows-1256\"");
+
+impl Encoding {
+    pub fn get(self) -> &'static encoding_rs::Encoding {
+        self.0
+    }
+}
+
+impl Default for Encoding {
+    fn default() -> Self {
+        Encoding(encoding_rs::UTF_8)
+    }
+}
+
+impl FromStr for Encoding {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        encoding_rs::Encoding::for_label_no_replacement(text.as_bytes()).map(Encoding).ok_or(())
+    }
+}
+
+/// What stands between the parts of a number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Separator(pub char);
+
+written_as_string!(Separator, "Separator", "one character that is no digit, sign or letter, such as \",\" or \".\"");
+
+impl FromStr for Separator {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let mut chars = text.chars();
+        match (chars.next(), chars.next()) {
+            (Some(c), None) if !c.is_alphanumeric() && !c.is_control() && !matches!(c, '+' | '-') => Ok(Separator(c)),
+            _ => Err(()),
+        }
+    }
+}
+
 fn one_ascii_char(text: &str) -> Result<u8, ()> {
     match text.as_bytes() {
         [byte] if byte.is_ascii() && !matches!(byte, b'\n' | b'\r' | 0) => Ok(*byte),
@@ -435,5 +479,26 @@ mod tests {
         assert_eq!("blanks".parse(), Ok(Delimiter::Blanks));
         assert_eq!("||".parse::<Delimiter>(), Err(()));
         assert_eq!("؛".parse::<Delimiter>(), Err(()));
+    }
+
+    #[test]
+    fn encodings() {
+        let name = |label: &str| label.parse().map(|encoding: Encoding| encoding.get().name());
+        assert_eq!(name("utf-8"), Ok("UTF-8"));
+        assert_eq!(name("UTF-16"), Ok("UTF-16LE"));
+        assert_eq!(name("cp1256"), Ok("windows-1256"));
+        for wrong in ["", "utf-9", "replacement", "iso-2022-kr"] {
+            assert_eq!(name(wrong), Err(()), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn separators() {
+        for right in [".", ",", " ", "'", "٬", "_"] {
+            assert_eq!(right.parse(), Ok(Separator(right.chars().next().unwrap())));
+        }
+        for wrong in ["", "..", "5", "۵", "-", "e", "\n"] {
+            assert_eq!(wrong.parse::<Separator>(), Err(()), "{wrong}");
+        }
     }
 }

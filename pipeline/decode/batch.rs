@@ -19,13 +19,13 @@ pub(super) const BATCH_BYTES: usize = 8 << 20;
 
 /// The names of the rules that a record breaks before any mapping sees it.
 pub mod rules {
-    /// Broken JSON, not a JSON object, or quotes that do not match.
+    /// Broken JSON, not a JSON object, or quotes or brackets that do not match.
     pub const UNREADABLE_LINE: &str = "unreadable_line";
     /// A CSV record with more or fewer fields than the header.
     pub const WRONG_COLUMN_COUNT: &str = "wrong_column_count";
-    /// Bytes that are not UTF-8.
+    /// Bytes that are no text in the object's encoding, by default UTF-8.
     pub const INVALID_UTF8: &str = "invalid_utf8";
-    /// More than [`LINE_BYTES_MAX`](crate::decode::LINE_BYTES_MAX) in one line.
+    /// More than [`LINE_BYTES_MAX`](crate::decode::LINE_BYTES_MAX) in one line, or in one element of a JSON array.
     pub const LINE_TOO_LONG: &str = "line_too_long";
     /// The object from here on.
     pub const UNREADABLE_FILE: &str = "unreadable_file";
@@ -34,7 +34,7 @@ pub mod rules {
 /// A record that could not be decoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unreadable {
-    /// Its line (Parquet: row), from 1.
+    /// Its line (Parquet and Avro: row), from 1.
     pub line: u64,
     /// One of [`rules`].
     pub rule: &'static str,
@@ -53,9 +53,9 @@ impl Unreadable {
 /// Consecutive rows of an object.
 #[derive(Debug)]
 pub struct RawBatch {
-    /// The wanted columns: nullable Utf8, or for Parquet the file's own types.
+    /// The wanted columns: nullable Utf8, or for Parquet and Avro the file's own types.
     pub columns: RecordBatch,
-    /// Where each row begins: line of the decompressed text, or row of the Parquet file, from 1.
+    /// Where each row begins: line of the decompressed text, or row of the Parquet or Avro file, from 1.
     pub lines: Vec<u64>,
     /// The records between these rows that could not be decoded.
     pub unreadable: Vec<Unreadable>,
@@ -69,8 +69,8 @@ impl RawBatch {
         (self.lines.len() + self.unreadable.len()) as u64
     }
 
-    /// The row as it was written, at most [`RAW_BYTES_MAX`]; a Parquet row as a JSON object of its wanted
-    /// columns. Empty if there is no such row.
+    /// The row as it was written, at most [`RAW_BYTES_MAX`]; a Parquet or Avro row as a JSON object of its
+    /// wanted columns. Empty if there is no such row.
     #[must_use]
     pub fn raw_text(&self, row: usize) -> String {
         match &self.raw {

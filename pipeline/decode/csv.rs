@@ -9,7 +9,7 @@ use memchr::memchr;
 use super::batch::{BatchBuilder, RawBatch, Unreadable, rules, split_wanted};
 use super::fields::{Field, Split};
 use super::lines::{Found, LINE_BYTES_MAX, Lines, without_terminator};
-use super::{BATCH_ROWS, CsvOptions, DecodeError, Decoder, Delimiter, blanks};
+use super::{BATCH_ROWS, CsvOptions, DecodeError, Decoder, Delimiter, Kind, blanks};
 
 /// Decodes one delimited text.
 pub(super) struct CsvDecoder<'a> {
@@ -98,6 +98,10 @@ impl<'a> CsvDecoder<'a> {
 }
 
 impl Decoder for CsvDecoder<'_> {
+    fn kind(&self) -> Kind {
+        Kind::Csv
+    }
+
     fn columns_found(&self) -> &[String] {
         &self.found
     }
@@ -425,7 +429,7 @@ mod tests {
 
     #[test]
     fn a_header_that_cannot_be_read_is_refused() {
-        for text in [&b"a,\xff\n1,2\n"[..], b"a,\"b\n1,2\n", b"\xff\xfea\0,\0"] {
+        for text in [&b"a,\xff\n1,2\n"[..], b"a,\"b\n1,2\n", b"\xff\xfea\0,\0\0\xd8"] {
             let result = decode_from(&with(|_| {}), text, &["a"], 10);
             assert!(matches!(result, Err(DecodeError::Unreadable { .. })), "{result:?}");
         }

@@ -47,7 +47,8 @@ impl<R: Read> Read for HashingReader<R> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decode::{BATCH_ROWS, Format, open, testing::gzip};
+    use crate::decode::testing::{Opened, gzip};
+    use crate::decode::{BATCH_ROWS, Format, open};
 
     #[test]
     fn covers_what_the_decoder_did_not_read() {
@@ -55,7 +56,8 @@ mod tests {
         bytes.extend(vec![7; 300_000]);
         let mut hashed = HashingReader::new(bytes.as_slice());
         let wanted = ["a".to_owned()];
-        let mut decoder = open(&Format::Ndjson, Box::new(&mut hashed), &wanted, "x", BATCH_ROWS).expect("opens");
+        let mut decoder =
+            open(&Opened::of(&Format::Ndjson).object(), Box::new(&mut hashed), &wanted, BATCH_ROWS).expect("opens");
         while decoder.next_batch().expect("decodes").is_some() {}
         drop(decoder);
         let content = hashed.finish().expect("drains");

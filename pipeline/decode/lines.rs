@@ -4,8 +4,9 @@ use std::io::{self, Read};
 
 use memchr::memchr;
 
+use super::DecodeError;
 use super::batch::{Unreadable, rules};
-use super::{DecodeError, compression::store_error};
+use super::peek::store_error;
 
 /// Longer lines (and longer CSV records) are rejected, in bytes.
 pub const LINE_BYTES_MAX: usize = 16 << 20;
@@ -39,17 +40,13 @@ impl<'a> Lines<'a> {
     /// Removes a byte order mark.
     ///
     /// # Errors
-    /// [`DecodeError::Unreadable`] for UTF-16, where every line would be wrong in the same way.
-    pub(super) fn new(input: Box<dyn Read + Send + 'a>, object: &str) -> Result<Self, DecodeError> {
+    /// [`DecodeError::Input`] when the store fails.
+    pub(super) fn new(input: Box<dyn Read + Send + 'a>) -> Result<Self, DecodeError> {
         let mut lines =
             Self { input, buffer: vec![0; 2 * CHUNK_BYTES], start: 0, end: 0, number: 1, ended: false, failure: None };
         while lines.pending().len() < BOM.len() && lines.fill()? {}
-        match lines.pending() {
-            [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => {
-                return Err(DecodeError::unreadable(object, "the text is UTF-16; UTF-8 is needed"));
-            }
-            pending if pending.starts_with(BOM) => lines.start += BOM.len(),
-            _ => {}
+        if lines.pending().starts_with(BOM) {
+            lines.start += BOM.len();
         }
         Ok(lines)
     }
@@ -116,22 +113,32 @@ impl<'a> Lines<'a> {
         Ok(passed)
     }
 
-    /// Moves behind the next line terminator without keeping what comes before it.
-    fn skip_line(&mut self) -> Result<(), DecodeError> {
+    /// Moves behind the next line terminator without keeping what comes before it; false if there is none.
+    pub(super) fn skip_line(&mut self) -> Result<bool, DecodeError> {
         loop {
             if let Some(at) = memchr(b'\n', self.pending()) {
                 self.consume(at + 1, 1);
-                return Ok(());
+                return Ok(true);
             }
             self.start = self.end;
             if !self.fill()? {
-                return Ok(());
+                return Ok(false);
             }
         }
     }
 
+    /// The byte so far into [`Self::pending`], reading on for it; `None` at the end of what can be read.
+    pub(super) fn byte(&mut self, at: usize) -> Result<Option<u8>, DecodeError> {
+        while self.pending().len() <= at {
+            if !self.fill()? {
+                return Ok(None);
+            }
+        }
+        Ok(self.pending().get(at).copied())
+    }
+
     /// Reads one more piece; false at the end of what can be read.
-    fn fill(&mut self) -> Result<bool, DecodeError> {
+    pub(super) fn fill(&mut self) -> Result<bool, DecodeError> {
         self.make_room();
         while !self.ended {
             match self.input.read(&mut self.buffer[self.end..]) {

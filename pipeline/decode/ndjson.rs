@@ -1,4 +1,4 @@
-//! One JSON object per line.
+//! One JSON object per line, or arrays of objects where the text's first byte that isn't blank is `[`.
 //!
 //! Only the wanted members are kept, as places in the line, and nothing is parsed into numbers: a price
 //! keeps its digits. A wanted name that no member has, such as `customer.id`, is also tried as a path into
@@ -12,15 +12,18 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::batch::{BatchBuilder, RawBatch, Unreadable, rules, split_wanted};
+use super::elements::{Elements, Next};
 use super::lines::{Found, Lines, without_terminator};
-use super::{DecodeError, Decoder};
+use super::{DecodeError, Decoder, Kind};
 
 /// So many different keys of the outermost objects are remembered; later ones are still read.
 const KEYS_MAX: usize = 1000;
 
-/// Decodes one NDJSON text.
+/// Decodes one text of JSON objects.
 pub(super) struct NdjsonDecoder<'a> {
     lines: Lines<'a>,
+    /// Of a text that holds arrays.
+    elements: Option<Elements>,
     keys: Keys,
     columns: Vec<Column>,
     row: Row,
@@ -37,24 +40,42 @@ struct Column {
 }
 
 impl<'a> NdjsonDecoder<'a> {
-    pub(super) fn new(lines: Lines<'a>, wanted: &[String], batch_rows: usize) -> Self {
+    /// # Errors
+    /// [`DecodeError::Input`] when the store fails.
+    pub(super) fn new(mut lines: Lines<'a>, wanted: &[String], batch_rows: usize) -> Result<Self, DecodeError> {
+        let elements = Elements::are_in(&mut lines)?.then(Elements::new);
         let (names, wants_line) = split_wanted(wanted);
         let mut keys = Keys::default();
         let columns: Vec<Column> = names.iter().map(|name| Column::new(name, &mut keys)).collect();
-        Self {
+        Ok(Self {
             lines,
+            elements,
             row: Row::new(keys.slots),
             keys,
             columns,
             builder: BatchBuilder::new(&names, wants_line, batch_rows),
             finished: false,
-        }
+        })
     }
 
     fn step(&mut self) -> Result<(), DecodeError> {
+        let Some(mut elements) = self.elements.take() else { return self.step_by_line() };
+        match elements.next(&mut self.lines)? {
+            Next::Element(end) => {
+                self.record(self.lines.pending()[..end].trim_ascii_end().len());
+                elements.pass(&mut self.lines, end);
+            }
+            Next::Broken(broken) => self.builder.reject(broken),
+            Next::End => self.finished = true,
+        }
+        self.elements = Some(elements);
+        Ok(())
+    }
+
+    fn step_by_line(&mut self) -> Result<(), DecodeError> {
         match self.lines.find(0)? {
             Found::Line(end) => {
-                self.line(end);
+                self.record(without_terminator(&self.lines.pending()[..end]).len());
                 self.lines.consume(end, 1);
             }
             Found::TooLong => self.builder.reject(self.lines.pass_over_too_long()?),
@@ -68,8 +89,9 @@ impl<'a> NdjsonDecoder<'a> {
         Ok(())
     }
 
-    fn line(&mut self, end: usize) {
-        let bytes = without_terminator(&self.lines.pending()[..end]);
+    /// Reads the record that ends before `end`, unless it is blank.
+    fn record(&mut self, end: usize) {
+        let bytes = &self.lines.pending()[..end];
         if bytes.trim_ascii().is_empty() {
             return;
         }
@@ -92,6 +114,10 @@ impl<'a> NdjsonDecoder<'a> {
 }
 
 impl Decoder for NdjsonDecoder<'_> {
+    fn kind(&self) -> Kind {
+        Kind::Json
+    }
+
     fn columns_found(&self) -> &[String] {
         &self.keys.met
     }
@@ -114,14 +140,17 @@ impl Column {
     }
 }
 
-/// What is wrong with a line, without quoting it.
+/// What is wrong with a record, without quoting it.
 fn detail(record: &str, error: &serde_json::Error) -> String {
     if !record.trim_ascii_start().starts_with('{') {
         return "not a JSON object".to_owned();
     }
     let message = error.to_string();
     let reason = message.split(" at line ").next().unwrap_or_default();
-    format!("{reason} at column {}", error.column())
+    match error.line() {
+        0 | 1 => format!("{reason} at column {}", error.column()),
+        line => format!("{reason} at column {} of its line {line}", error.column()),
+    }
 }
 
 /// The keys of the outermost objects, and which of them are wanted.

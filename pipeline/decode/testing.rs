@@ -4,12 +4,51 @@ use std::io::{Read, Write};
 
 use arrow::array::{Array, AsArray};
 
-use super::{BATCH_ROWS, CsvOptions, DecodeError, Format, RawBatch, open};
+use encoding_rs::{Encoding, UTF_8};
+
+use super::{BATCH_ROWS, CsvOptions, DecodeError, Format, Object, RawBatch, open};
 
 pub(super) fn gzip(content: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
     encoder.write_all(content).expect("writes to memory");
     encoder.finish().expect("writes to memory")
+}
+
+pub(super) fn zstd(content: &[u8]) -> Vec<u8> {
+    zstd::encode_all(content, 3).expect("compresses in memory")
+}
+
+pub(super) fn bzip2(content: &[u8]) -> Vec<u8> {
+    let mut encoder = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::default());
+    encoder.write_all(content).expect("writes to memory");
+    encoder.finish().expect("writes to memory")
+}
+
+pub(super) fn xz(content: &[u8]) -> Vec<u8> {
+    let mut encoder = liblzma::write::XzEncoder::new(Vec::new(), 1);
+    encoder.write_all(content).expect("writes to memory");
+    encoder.finish().expect("writes to memory")
+}
+
+static SCRATCH: std::sync::LazyLock<std::path::PathBuf> = std::sync::LazyLock::new(std::env::temp_dir);
+
+/// How a test's content is opened.
+#[derive(Clone, Copy)]
+pub(super) struct Opened<'a> {
+    pub(super) format: &'a Format,
+    pub(super) format_is_stated: bool,
+    pub(super) encoding: &'static Encoding,
+}
+
+impl<'a> Opened<'a> {
+    pub(super) fn of(format: &'a Format) -> Self {
+        Self { format, format_is_stated: false, encoding: UTF_8 }
+    }
+
+    pub(super) fn object(self) -> Object<'a> {
+        let Self { format, format_is_stated, encoding } = self;
+        Object { name: "object", format, format_is_stated, encoding, scratch: &SCRATCH }
+    }
 }
 
 /// Everything a decoder gave.
@@ -70,8 +109,17 @@ pub(super) fn decode_from(
     wanted: &[&str],
     rows: usize,
 ) -> Result<Decoded, DecodeError> {
+    decode_opened_from(Opened::of(format), input, wanted, rows)
+}
+
+fn decode_opened_from(
+    opened: Opened<'_>,
+    input: impl Read + Send,
+    wanted: &[&str],
+    rows: usize,
+) -> Result<Decoded, DecodeError> {
     let wanted: Vec<String> = wanted.iter().map(|&name| name.to_owned()).collect();
-    let mut decoder = open(format, Box::new(input), &wanted, "object", rows)?;
+    let mut decoder = open(&opened.object(), Box::new(input), &wanted, rows)?;
     let mut decoded = Decoded::default();
     while let Some(batch) = decoder.next_batch()? {
         decoded.add(&batch);
@@ -82,10 +130,15 @@ pub(super) fn decode_from(
 
 /// Decodes in one piece and byte by byte, and expects the same.
 pub(super) fn decode(format: &Format, content: &[u8], wanted: &[&str]) -> Decoded {
-    let whole = decode_from(format, content, wanted, BATCH_ROWS).expect("decodes");
+    decode_opened(Opened::of(format), content, wanted)
+}
+
+/// As [`decode`].
+pub(super) fn decode_opened(opened: Opened<'_>, content: &[u8], wanted: &[&str]) -> Decoded {
+    let whole = decode_opened_from(opened, content, wanted, BATCH_ROWS).expect("decodes");
     let drops = Pieces { content, bytes_max: 1, then: None };
     if content.len() < 1 << 20 {
-        assert_eq!(decode_from(format, drops, wanted, BATCH_ROWS).expect("decodes"), whole);
+        assert_eq!(decode_opened_from(opened, drops, wanted, BATCH_ROWS).expect("decodes"), whole);
     }
     whole
 }

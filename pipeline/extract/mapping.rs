@@ -14,8 +14,9 @@ use datafusion::physical_expr::PhysicalExpr;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::sqlparser::ast::{Expr as SqlExpr, visit_expressions};
 
+use super::numbers::NumberStyle;
 use crate::contract::{ColumnType, Contract};
-use crate::decode::{Format, LINE_COLUMN};
+use crate::decode::{Kind, LINE_COLUMN};
 use crate::engine::register_functions;
 use crate::error::{Error, Result};
 
@@ -28,24 +29,33 @@ pub struct Mapping {
     skip: Vec<(String, String)>,
     raw_columns: BTreeSet<String>,
     named: BTreeSet<String>,
+    /// The columns whose times may come as numbers, since the config says what those count.
+    dated: BTreeSet<String>,
 }
 
-/// The raw columns of a batch.
+/// The raw columns of a batch, and how numbers are written in it.
 pub struct RawShape {
     schema: SchemaRef,
-    /// NDJSON has every wanted column in every batch, so an absent one can't be told from an empty one.
+    /// JSON has every wanted column in every batch, so an absent one can't be told from an empty one.
     names_are_certain: bool,
+    numbers: NumberStyle,
 }
 
 impl RawShape {
-    pub fn of(format: &Format, batch: &RecordBatch) -> Self {
-        Self { schema: batch.schema(), names_are_certain: *format != Format::Ndjson }
+    /// `numbers` is how the source writes them. JSON has a way of its own: where thousands are set apart by points, its
+    /// `1.234` would be taken for 1234.
+    pub fn of(kind: Kind, batch: &RecordBatch, numbers: NumberStyle) -> Self {
+        let is_json = kind == Kind::Json;
+        let numbers = if is_json { NumberStyle::default() } else { numbers };
+        Self { schema: batch.schema(), names_are_certain: !is_json, numbers }
     }
 }
 
 /// Expressions bound to the columns and types of a file.
 pub struct Bound {
     schema: SchemaRef,
+    /// How numbers that come as text are written.
+    pub numbers: NumberStyle,
     pub columns: Vec<Arc<dyn PhysicalExpr>>,
     pub skip: Vec<(String, Arc<dyn PhysicalExpr>)>,
 }
@@ -68,6 +78,7 @@ impl Mapping {
         contract: &Contract,
         columns: Vec<(String, String)>,
         skip: Vec<(String, String)>,
+        dated: BTreeSet<String>,
     ) -> Result<Self, Vec<ExpressionFault>> {
         let mut config = SessionConfig::new();
         config.options_mut().sql_parser.parse_float_as_decimal = true;
@@ -88,7 +99,7 @@ impl Mapping {
         let unmapped = contract.names().filter(|name| !columns.contains_key(*name));
         let named = raw_columns.clone();
         raw_columns.extend(unmapped.map(str::to_owned));
-        Ok(Self { context, columns, skip, raw_columns, named })
+        Ok(Self { context, columns, skip, raw_columns, named, dated })
     }
 
     /// The raw columns that a decoder is asked for.
@@ -106,13 +117,14 @@ impl Mapping {
         self.named.iter().filter(move |name| !own(name))
     }
 
-    /// Types every expression as CSV and NDJSON have it: over text.
+    /// Types every expression as CSV and JSON have it: over text.
     ///
     /// # Errors
     /// The first expression that doesn't type.
     pub fn type_as_text(&self, contract: &Contract) -> Result<()> {
         let fields: Vec<Field> = self.raw_columns.iter().map(|name| Field::new(name, DataType::Utf8, true)).collect();
-        let shape = RawShape { schema: Arc::new(Schema::new(fields)), names_are_certain: false };
+        let schema = Arc::new(Schema::new(fields));
+        let shape = RawShape { schema, names_are_certain: false, numbers: NumberStyle::default() };
         self.bind(contract, &shape, &[]).map(|_| ())
     }
 
@@ -136,7 +148,7 @@ impl Mapping {
                 return Err(missing_column(contract, column.name, &missing, found));
             }
             let expr = nulled(expr, &absent)?;
-            accept_type(column.name, column.kind, &expr.get_type(&df_schema)?)?;
+            accept_type(column.name, column.kind, self.dated.contains(column.name), &expr.get_type(&df_schema)?)?;
             Ok(self.context.create_physical_expr(expr, &df_schema)?)
         });
         let columns = columns.collect::<Result<Vec<_>>>()?;
@@ -148,7 +160,7 @@ impl Mapping {
             Ok((rule.clone(), self.context.create_physical_expr(expr, &df_schema)?))
         });
         let skip = skip.collect::<Result<Vec<_>>>()?;
-        Ok(Bound { schema: shape.schema.clone(), columns, skip })
+        Ok(Bound { schema: shape.schema.clone(), numbers: shape.numbers, columns, skip })
     }
 
     fn expression(&self, column: &str, schema: &DFSchema) -> Result<Expr> {
@@ -238,14 +250,16 @@ fn missing_column(contract: &Contract, column: &str, missing: &[String], found: 
 }
 
 /// Types that could only be guessed at are the mapping's to say, once for all rows.
-fn accept_type(column: &str, kind: ColumnType, given: &DataType) -> Result<()> {
-    let whole = given.is_integer();
-    if kind == ColumnType::Timestamp && (whole || given.is_floating()) {
+fn accept_type(column: &str, kind: ColumnType, is_dated: bool, given: &DataType) -> Result<()> {
+    let is_time = matches!(kind, ColumnType::Timestamp | ColumnType::Date);
+    if is_time && !is_dated && (given.is_integer() || given.is_floating()) {
         return Err(Error::config(format!(
-            "columns.{column}: a number is no time; say what it counts: epoch_seconds(…), epoch_millis(…) or epoch_micros(…)"
+            "columns.{column}: a number is no {}; say under `dates` what it counts, as {column} = \"epoch_seconds\", or in \
+             its expression: epoch_seconds(…), epoch_millis(…) or epoch_micros(…)",
+            kind.as_str()
         )));
     }
-    if matches!(given, DataType::List(_) | DataType::Struct(_) | DataType::Map(..) | DataType::LargeList(_)) {
+    if given.is_nested() {
         return Err(Error::config(format!(
             "columns.{column}: a nested value ({given}) cannot become {}",
             kind.as_str()

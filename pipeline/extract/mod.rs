@@ -5,23 +5,30 @@
 //! its path, its time or what else there is: so a file that is copied or moved changes nothing.
 
 mod convert;
+mod keys;
 mod mapping;
+mod numbers;
 mod output;
 mod rules;
 
 pub use mapping::{Mapping, RawShape};
+pub use numbers::NumberStyle;
 pub use output::{put_batch, put_bytes};
 pub use rules::{RULES, Rule};
 
+use std::collections::BTreeMap;
 use std::io::Read;
+use std::path::Path;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use chrono::NaiveDate;
+use encoding_rs::Encoding;
 use object_store::ObjectMeta;
 use tokio_util::io::{StreamReader, SyncIoBridge};
 
-use crate::calendar::{BusinessCalendar, BusinessZone};
+use crate::calendar::{BusinessCalendar, BusinessZone, DateFormat, DateReader};
+use crate::config;
 use crate::contract::{ColumnType, Contract};
 use crate::decode::{self, DecodeError, Decoder, Format, HashingReader};
 use crate::error::{Error, Result};
@@ -37,6 +44,11 @@ pub struct Decoding {
     pub format: Option<Format>,
     /// How a CSV is written whose format its name tells.
     pub csv: decode::CsvOptions,
+    /// Of text without a byte order mark.
+    pub encoding: &'static Encoding,
+    pub numbers: NumberStyle,
+    /// Of the contract's columns that aren't written as ISO 8601.
+    pub dates: BTreeMap<String, Dates>,
     pub mapping: Mapping,
     /// Of timestamps without an offset.
     pub source_zone: BusinessZone,
@@ -45,6 +57,19 @@ pub struct Decoding {
     pub calendar: BusinessCalendar,
     pub currency: String,
     pub history_starts_on: Option<NaiveDate>,
+}
+
+/// How a column's dates or times are written: the first format that fits entirely wins.
+pub struct Dates {
+    formats: Vec<DateFormat>,
+    readers: Vec<DateReader>,
+}
+
+impl Dates {
+    pub fn new(formats: Vec<DateFormat>) -> Self {
+        let readers = formats.iter().map(DateFormat::reader).collect();
+        Self { formats, readers }
+    }
 }
 
 impl Decoding {
@@ -56,6 +81,9 @@ impl Decoding {
             .part("source", self.contract.source.as_str())
             .part("columns", &self.contract.names().collect::<Vec<_>>().join(","))
             .part("format", &format!("{format:?}"))
+            .part("encoding", self.encoding.name())
+            .part("numbers", &format!("{:?}", self.numbers))
+            .part("dates", &format!("{:?}", self.dates.iter().map(|(c, d)| (c, &d.formats)).collect::<Vec<_>>()))
             .part("mapping", &self.mapping.fingerprint())
             .part("source zone", self.source_zone.name())
             .part("zone", self.zone.name())
@@ -121,14 +149,12 @@ impl<'a> Sightings<'a> {
 }
 
 fn format_of_name(path: &str, csv: &decode::CsvOptions) -> Option<Format> {
-    let name = path.to_ascii_lowercase();
-    let name = name.trim_end_matches(".gz").trim_end_matches(".zst").trim_end_matches(".zstd");
-    match name.rsplit_once('.')?.1 {
-        "csv" => Some(Format::Csv(csv.clone())),
-        "ndjson" | "jsonl" | "json" => Some(Format::Ndjson),
-        "parquet" => Some(Format::Parquet),
-        _ => None,
-    }
+    Some(match config::Format::of_path(path)? {
+        config::Format::Csv => Format::Csv(csv.clone()),
+        config::Format::Ndjson => Format::Ndjson,
+        config::Format::Parquet => Format::Parquet,
+        config::Format::Avro => Format::Avro,
+    })
 }
 
 /// The columns of a source's extracted rows: the contract's, then those that extraction adds.
@@ -166,7 +192,7 @@ pub async fn extract(
     meta: &ObjectMeta,
     lake: &Storage,
     decoding: &Arc<Decoding>,
-    scratch: &std::path::Path,
+    scratch: &Path,
 ) -> Result<ExtractRecord> {
     let source = decoding.contract.source.as_str();
     let bridge = SyncIoBridge::new(StreamReader::new(raw.read_pinned(meta).await?));
@@ -192,14 +218,21 @@ fn decode_into(
     path: &str,
     size_bytes: u64,
     decoding: &Decoding,
-    dir: &std::path::Path,
+    dir: &Path,
 ) -> Result<(Digest, Output)> {
     let format = decoding.format_of(path)?;
     let mut input = HashingReader::new(input);
     let mut output = Output::new(dir, decoding);
     let wanted = decoding.mapping.wanted();
-    match decode::open(&format, Box::new(&mut input), &wanted, path, decode::BATCH_ROWS) {
-        Ok(mut decoder) => decode_rows(decoder.as_mut(), decoding, &format, &mut output)?,
+    let object = decode::Object {
+        name: path,
+        format: &format,
+        format_is_stated: decoding.format.is_some(),
+        encoding: decoding.encoding,
+        scratch: dir,
+    };
+    match decode::open(&object, Box::new(&mut input), &wanted, decode::BATCH_ROWS) {
+        Ok(mut decoder) => decode_rows(decoder.as_mut(), decoding, &mut output)?,
         Err(DecodeError::Unreadable { detail, .. }) => output.reject_file(&detail)?,
         Err(e) => return Err(decode_error(&e)),
     }
@@ -215,14 +248,14 @@ fn decode_into(
     Ok((hasher.finish(), output))
 }
 
-fn decode_rows(decoder: &mut dyn Decoder, decoding: &Decoding, format: &Format, output: &mut Output) -> Result<()> {
+fn decode_rows(decoder: &mut dyn Decoder, decoding: &Decoding, output: &mut Output) -> Result<()> {
     let mut bound = None;
     while let Some(batch) = decoder.next_batch().map_err(|e| decode_error(&e))? {
         rules::count(&batch, output)?;
         if batch.lines.is_empty() {
             continue;
         }
-        let shape = RawShape::of(format, &batch.columns);
+        let shape = RawShape::of(decoder.kind(), &batch.columns, decoding.numbers);
         if bound.as_ref().is_none_or(|b: &mapping::Bound| !b.fits(&batch.columns)) {
             bound = Some(decoding.mapping.bind(&decoding.contract, &shape, decoder.columns_found())?);
         }

@@ -2,6 +2,8 @@
 //! First in local files, then, when the content's key is known, in the lake.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,25 +14,28 @@ use arrow::row::{RowConverter, SortField};
 use parquet::arrow::ArrowWriter;
 use twox_hash::XxHash3_64;
 
+use super::keys::Keys;
 use super::{Decoding, schema};
 use crate::calendar::{BusinessCalendar, Month};
 use crate::contract::SourceName;
 use crate::engine::{ParquetOut, writer_properties};
 use crate::error::{Error, Result};
-use crate::homes::{encode_keys, hash_key};
-use crate::lake::{self, Digest, LakeFile};
+use crate::homes::hash_key;
+use crate::lake::{self, Digest, HashingWriter, LakeFile};
 use crate::snapshot::{ExtractRecord, PartitionId};
 use crate::storage::Storage;
 
 /// An export of many years writes many months at once; past so many bytes the fullest one is written out.
 const BUFFERED_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Past so many key hashes in memory, those of the month that holds most are moved to disk.
+const KEYS_HELD_MAX: usize = 4 << 20;
 /// Rejects are handed to their file in batches of so many.
 const REJECTS_PER_BATCH: usize = 1024;
 
 struct MonthOut {
     path: PathBuf,
     out: ParquetOut,
-    keys: Vec<u64>,
+    keys: Keys,
 }
 
 /// The local files of one object in the making.
@@ -192,7 +197,7 @@ impl Output {
         if !self.months.contains_key(&partition) {
             let path = self.dir.join(format!("{partition}.parquet"));
             let out = ParquetOut::create(&path, self.schema.clone(), None)?;
-            self.months.insert(partition, MonthOut { path, out, keys: vec![] });
+            self.months.insert(partition, MonthOut { path, out, keys: Keys::new(self.key_per_row) });
         }
         let month = self.months.get_mut(&partition).ok_or_else(|| Error::bug("month vanished"))?;
         let keys = batch.column(self.key_column).as_string::<i32>();
@@ -203,6 +208,11 @@ impl Output {
             && let Some(fullest) = self.months.values_mut().max_by_key(|m| m.out.buffered_bytes())
         {
             fullest.out.flush()?;
+        }
+        if self.months.values().map(|m| m.keys.held()).sum::<usize>() > KEYS_HELD_MAX
+            && let Some(fullest) = self.months.values_mut().max_by_key(|m| m.keys.held())
+        {
+            fullest.keys.spill(&self.dir)?;
         }
         Ok(())
     }
@@ -222,7 +232,8 @@ impl Output {
                 partition,
                 LakeFile { path, digest: written.digest, size_bytes: written.size_bytes, rows: written.rows },
             );
-            keys.insert(partition, self.upload_keys(lake, &format!("{dir}/{partition}.keys"), month.keys).await?);
+            let local = self.dir.join(format!("{partition}.keys"));
+            keys.insert(partition, upload_keys(lake, format!("{dir}/{partition}.keys"), &local, month.keys).await?);
         }
         let rejects = match self.rejects_out.take() {
             Some((local, out)) => Some(upload_rejects(lake, lake::rejected_path(source, &key), &local, out).await?),
@@ -241,17 +252,14 @@ impl Output {
             warnings: self.warnings,
         })
     }
+}
 
-    async fn upload_keys(&self, lake: &Storage, path: &str, mut hashes: Vec<u64>) -> Result<LakeFile> {
-        hashes.sort_unstable();
-        if !self.key_per_row {
-            hashes.dedup();
-        }
-        let bytes = encode_keys(&hashes);
-        let (digest, size_bytes) = (Digest::of(&bytes), bytes.len() as u64);
-        lake.put(path, bytes).await?;
-        Ok(LakeFile { path: path.to_owned(), digest, size_bytes, rows: hashes.len() as u64 })
-    }
+async fn upload_keys(lake: &Storage, path: String, local: &Path, keys: Keys) -> Result<LakeFile> {
+    let mut out = HashingWriter::new(BufWriter::new(File::create(local)?));
+    let rows = keys.write(&mut out)?;
+    let (_, digest, size_bytes) = out.finish();
+    lake.put_file(&path, local).await?;
+    Ok(LakeFile { path, digest, size_bytes, rows })
 }
 
 async fn upload_rejects(lake: &Storage, path: String, local: &Path, out: ParquetOut) -> Result<LakeFile> {

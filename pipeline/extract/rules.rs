@@ -11,7 +11,7 @@ use arrow::compute::{filter_record_batch, is_not_null, nullif, take_record_batch
 use arrow::datatypes::{Date32Type, Decimal128Type, TimestampMicrosecondType};
 use chrono::{Datelike, NaiveDate};
 
-use super::convert::{Converted, Fault, convert};
+use super::convert::{Converted, Fault, Written, convert};
 use super::mapping::{Bound, evaluate, holds};
 use super::output::Output;
 use super::{Decoding, schema};
@@ -34,7 +34,7 @@ const fn rule(name: &'static str, cause: &'static str, remedy: &'static str) -> 
 pub const RULES: &[Rule] = &[
     rule(
         "unreadable_line",
-        "Broken JSON, or quotes that do not match.",
+        "Broken JSON, or quotes or brackets that do not match.",
         "Mend the export; the rest of the file was read.",
     ),
     rule(
@@ -42,8 +42,12 @@ pub const RULES: &[Rule] = &[
         "More or fewer fields than the header.",
         "Mend the export, or set `quote` or `delimiter`.",
     ),
-    rule("invalid_utf8", "Bytes that are not UTF-8.", "Export as UTF-8."),
-    rule("line_too_long", "A line of more than 16 MiB.", "Is it one record per line?"),
+    rule(
+        "invalid_utf8",
+        "Bytes that are no text in the source's encoding (unset: UTF-8).",
+        "Set `encoding` to how it was written, or export as UTF-8.",
+    ),
+    rule("line_too_long", "A line, or an element of a JSON array, of more than 16 MiB.", "Is it one record per line?"),
     rule("unreadable_file", "The rest of the file, or all of it, cannot be decoded.", "Deliver the file again."),
     rule(
         "mapping_failed",
@@ -55,15 +59,23 @@ pub const RULES: &[Rule] = &[
         "A required value is empty.",
         "Map it, or say under [skip] which rows are expected to lack it.",
     ),
-    rule("unparseable_number", "Not a number.", "Map it, for example with replace(x, ',', '.')."),
+    rule(
+        "unparseable_number",
+        "Not a number as the source writes them.",
+        "Set `decimal` or `thousands`, or map it, for example with replace(x, ',', '.').",
+    ),
     rule("not_finite", "NaN or infinite.", "Map it with nanvl or nullif."),
     rule(
         "unparseable_date",
-        "Not a date or time as ISO 8601 writes them.",
-        "Map it with to_timestamp(x, '%d/%m/%Y') or jalali_date(x).",
+        "Not a date or time in the column's formats (unset: ISO 8601), or a day that doesn't exist.",
+        "Say under [sources.X.dates] how it is written, for example \"%d/%m/%Y %H:%M\" or \"jalali\".",
     ),
     rule("unparseable_boolean", "Not true or false.", "Map it with a comparison: x = 'yes'."),
-    rule("looks_jalali", "A year from 1300 to 1500.", "Map the column through jalali_date(x)."),
+    rule(
+        "looks_jalali",
+        "A year from 1300 to 1500.",
+        "Say \"jalali\" for the column under [sources.X.dates], or map it through jalali_date(x).",
+    ),
     rule(
         "date_out_of_range",
         "Before history_starts_on (unset: 2000-01-01) or from 2100 on.",
@@ -155,7 +167,12 @@ fn map(
         let Converted { values, faults } = if values.data_type().is_null() {
             Converted { values: new_null_array(&super::data_type(column.kind), values.len()), faults: vec![] }
         } else {
-            convert(&values, column.kind, &decoding.source_zone)?
+            let written = Written {
+                zone: &decoding.source_zone,
+                numbers: bound.numbers,
+                dates: decoding.dates.get(column.name).map_or(&[], |dates| &dates.readers),
+            };
+            convert(&values, column.kind, &written)?
         };
         let birth = matches!(column.rule, Some(ContractRule::Range(range)) if !range.rejects());
         for (row, fault) in faults {
@@ -178,6 +195,7 @@ fn fault_rule(fault: Fault) -> &'static str {
         Fault::Date => "unparseable_date",
         Fault::Boolean => "unparseable_boolean",
         Fault::TextTooLong => "text_too_long",
+        Fault::Text => "invalid_utf8",
     }
 }
 

@@ -2,8 +2,11 @@
 //!
 //! Everything past this module speaks in paths relative to such a root.
 
+mod whole;
+
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Range;
 use std::path::{Path as FsPath, PathBuf};
 use std::sync::Arc;
 
@@ -88,8 +91,17 @@ impl Storage {
 
     /// The object's bytes, or `None` if there is no such object.
     pub async fn get(&self, path: &str) -> Result<Option<Bytes>> {
-        match self.store.get(&key(path)?).await {
-            Ok(found) => Ok(Some(found.bytes().await.map_err(|e| self.fail("read", path, e))?)),
+        match whole::get(self.store.as_ref(), &key(path)?).await {
+            Ok(found) => Ok(Some(found)),
+            Err(StoreError::NotFound { .. }) => Ok(None),
+            Err(e) => Err(self.fail("read", path, e)),
+        }
+    }
+
+    /// Stretches of the object's bytes, as many as the object has of each; `None` if there is no such object.
+    pub async fn get_ranges(&self, path: &str, ranges: &[Range<u64>]) -> Result<Option<Vec<Bytes>>> {
+        match self.store.get_ranges(&key(path)?, ranges).await {
+            Ok(found) => Ok(Some(found)),
             Err(StoreError::NotFound { .. }) => Ok(None),
             Err(e) => Err(self.fail("read", path, e)),
         }

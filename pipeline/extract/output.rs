@@ -18,7 +18,7 @@ use crate::contract::SourceName;
 use crate::engine::{ParquetOut, writer_properties};
 use crate::error::{Error, Result};
 use crate::homes::{encode_keys, hash_key};
-use crate::lake::{self, Digest, LakeFile};
+use crate::lake::{self, Digest, Fingerprint, LakeFile};
 use crate::snapshot::{ExtractRecord, PartitionId};
 use crate::storage::Storage;
 
@@ -218,10 +218,7 @@ impl Output {
             let written = month.out.finish()?;
             let path = format!("{dir}/{partition}.parquet");
             lake.put_file(&path, &month.path).await?;
-            rows.insert(
-                partition,
-                LakeFile { path, digest: written.digest, size_bytes: written.size_bytes, rows: written.rows },
-            );
+            rows.insert(partition, written.print.at(path, written.rows));
             keys.insert(partition, self.upload_keys(lake, &format!("{dir}/{partition}.keys"), month.keys).await?);
         }
         let rejects = match self.rejects_out.take() {
@@ -248,25 +245,24 @@ impl Output {
             hashes.dedup();
         }
         let bytes = encode_keys(&hashes);
-        let (digest, size_bytes) = (Digest::of(&bytes), bytes.len() as u64);
+        let file = Fingerprint::of(&bytes).at(path.to_owned(), hashes.len() as u64);
         lake.put(path, bytes).await?;
-        Ok(LakeFile { path: path.to_owned(), digest, size_bytes, rows: hashes.len() as u64 })
+        Ok(file)
     }
 }
 
 async fn upload_rejects(lake: &Storage, path: String, local: &Path, out: ParquetOut) -> Result<LakeFile> {
     let written = out.finish()?;
     lake.put_file(&path, local).await?;
-    Ok(LakeFile { path, digest: written.digest, size_bytes: written.size_bytes, rows: written.rows })
+    Ok(written.print.at(path, written.rows))
 }
 
 /// Stores bytes under their digest in a folder of the lake.
 pub async fn put_bytes(lake: &Storage, dir: &str, extension: &str, bytes: Vec<u8>, rows: u64) -> Result<LakeFile> {
-    let digest = Digest::of(&bytes);
-    let path = format!("{dir}/{digest}.{extension}");
-    let size_bytes = bytes.len() as u64;
+    let print = Fingerprint::of(&bytes);
+    let path = format!("{dir}/{}.{extension}", print.digest);
     lake.put(&path, bytes).await?;
-    Ok(LakeFile { path, digest, size_bytes, rows })
+    Ok(print.at(path, rows))
 }
 
 /// Stores a small table under its digest in a folder of the lake.

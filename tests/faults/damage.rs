@@ -116,7 +116,7 @@ fn assert_whole(shop: &Shop, told: &str) {
 }
 
 fn rebuild(shop: &Shop, as_of: &str) {
-    let request = Request { as_of: Some(day(as_of)), select: None, rebuild: true };
+    let request = Request { as_of: Some(day(as_of)), rebuild: true, ..Request::default() };
     let interrupt = bazgasht::interrupt::Interrupt::default();
     let around = bazgasht::run::Surroundings { now: &now, interrupt: &interrupt, progress: &bazgasht::report::Silent };
     let outcome = block_on(bazgasht::run::run(&shop.open(), &request, &around));

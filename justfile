@@ -11,9 +11,9 @@ check:
 test *FILTER:
     cargo test --locked -- {{ FILTER }}
 
-# The five laws over hundreds of random histories, and a hundred deaths of the process. Takes long.
+# The five laws over hundreds of random histories, a hundred deaths of the process, thousands of runs on failing stores. Takes long.
 soak CASES="500":
-    BAZGASHT_HISTORIES={{ CASES }} BAZGASHT_KILLS=100 BAZGASHT_SOAK=1 cargo test --locked --test it -- laws killed
+    BAZGASHT_HISTORIES={{ CASES }} BAZGASHT_FAULTS=$(({{ CASES }} * 6)) BAZGASHT_KILLS=100 BAZGASHT_SOAK=1 cargo test --locked --test it -- laws killed faults
 
 # What a night costs (release build; a million customers and two years by default). Not a test: it prints a table.
 bench-nightly CUSTOMERS="1000000" MONTHS="24":

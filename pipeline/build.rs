@@ -9,7 +9,7 @@ use crate::calendar::{self, Occasions};
 use crate::engine::{Effort, Engine, ParquetOut, RowChecks, Sink, Task, TaskTable, Violation, row_text};
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
-use crate::lake::{self, Digest, LakeFile};
+use crate::lake::{self, Digest};
 use crate::model::{Body, Check, Model, Table, seed_batch};
 use crate::plan::{Action, Known, Plan, ReadPartitions, Resolver, Slot, partition_key};
 use crate::report::{PartitionSettled, Progress};
@@ -132,15 +132,17 @@ impl Builder<'_> {
         };
         let written = out.finish()?;
         let path = lake::partition_path(&model.name, &partition.to_string(), &key);
-        // The lake never overwrites: with equal inputs, a rebuild must come out equal (law 4).
-        if self.resolver.rebuild
-            && let Some(existing) = self.resolver.existing(slot, &key).await?
-            && existing.file.digest != written.digest
+        // What is made a second time, from equal inputs, must come out equal (law 4): only then may it be put in the
+        // place of what was damaged.
+        if self.resolver.makes_again()
+            && let Some(existing) = self.resolver.recorded(slot, &key).await?
+            && existing.file.digest != written.print.digest
         {
             return Err(Error::bug(format!("{} ({partition}) came out different from the same inputs", model.file)));
         }
         self.lake.put_file(&path, local.path()).await?;
-        let file = LakeFile { path, digest: written.digest, size_bytes: written.size_bytes, rows: written.rows };
+        let file = written.print.at(path, written.rows);
+        self.resolver.damages.mended([&file]);
         let (mut violations, mut warnings) = (written.violations, vec![]);
         let this = TaskTable::of_files("this", model.schema(), [&file]);
         for check in &model.checks {

@@ -4,12 +4,14 @@ mod stores;
 
 use std::fmt::Display;
 
+use arrow::error::ArrowError;
 use datafusion::error::DataFusionError;
 
+use crate::lake::Damage;
 pub use stores::in_words;
 
 /// The one error type of the pipeline. Each variant names who must act.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
     /// The data broke a check: nothing was published, last night's marts stay. Exit code 1.
     #[error("{0}")]
@@ -20,6 +22,10 @@ pub enum Error {
     /// A source or a store that could not be reached or read. Exit code 3.
     #[error("{what}: {cause}")]
     World { what: String, cause: String },
+    /// An object of the lake that isn't what was written: a run makes it again, whatever else reads it stops.
+    /// Exit code 3.
+    #[error("{0}\n  hint: all that models read is made again, and verified, by `bazgasht run --rebuild`")]
+    Damaged(Damage),
     /// Another run committed first; its result stands. Exit code 4.
     #[error("another run published snapshot {0} first; nothing was lost, its marts stand")]
     Lost(u64),
@@ -40,7 +46,7 @@ impl Error {
         match self {
             Error::Check(_) => 1,
             Error::Config(_) => 2,
-            Error::World { .. } => 3,
+            Error::World { .. } | Error::Damaged(_) => 3,
             Error::Lost(_) => 4,
             Error::Interrupted(signal) => 128 + signal,
             Error::Bug(_) => 70,
@@ -92,19 +98,43 @@ impl From<parquet::errors::ParquetError> for Error {
     }
 }
 
-impl From<arrow::error::ArrowError> for Error {
-    fn from(error: arrow::error::ArrowError) -> Self {
+impl From<ArrowError> for Error {
+    fn from(error: ArrowError) -> Self {
         Error::bug(error)
+    }
+}
+
+/// Our own error, where it came through the engine: readers of the lake fail inside it.
+fn own(error: &DataFusionError) -> Option<&Error> {
+    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = next {
+        if let Some(own) = error.downcast_ref::<Error>() {
+            return Some(own);
+        }
+        next = error.source();
+    }
+    None
+}
+
+/// What the disk, a store or a file did wrong, not the query.
+fn is_of_the_world(root: &DataFusionError) -> bool {
+    match root {
+        DataFusionError::ObjectStore(_) | DataFusionError::IoError(_) | DataFusionError::ParquetError(_) => true,
+        DataFusionError::ArrowError(e, _) => {
+            matches!(**e, ArrowError::IoError(..) | ArrowError::IpcError(_) | ArrowError::ParquetError(_))
+        }
+        _ => false,
     }
 }
 
 impl From<DataFusionError> for Error {
     fn from(error: DataFusionError) -> Self {
+        if let Some(own) = own(&error) {
+            return own.clone();
+        }
         match error.find_root() {
             DataFusionError::ObjectStore(cause) => Error::world("reading or writing tables", in_words(cause)),
-            DataFusionError::IoError(_) | DataFusionError::ParquetError(_) => {
-                Error::world("reading or writing tables", error.strip_backtrace())
-            }
+            root if is_of_the_world(root) => Error::world("reading or writing tables", error.strip_backtrace()),
             DataFusionError::ResourcesExhausted(_) => {
                 Error::world("out of memory: raise [engine] memory_limit, or lower threads", error.strip_backtrace())
             }

@@ -37,6 +37,8 @@ pub async fn collect(project: &Project, keep_days: u32, grace_hours: u32, now: D
         if Some(number) == newest || committed_at.is_some_and(|at| at >= oldest_kept) {
             kept.push(snapshot);
         } else {
+            // The copy first: a copy alone is taken for a snapshot whose own object was lost.
+            project.lake.delete(&lake::snapshot_copy_path(number)).await?;
             project.lake.delete(&lake::snapshot_path(number)).await?;
             swept.snapshots += 1;
         }
@@ -84,16 +86,11 @@ fn lake_paths(snapshot: &Snapshot) -> Vec<String> {
         }
         for extract in source.extracts.values() {
             paths.push(format!("{}/extract.json", lake::extract_dir(name, &extract.key)));
-            paths.extend(extract.files().iter().map(|f| f.path.clone()));
         }
-        let homes = &source.homes;
-        let files =
-            homes.departed.values().chain(homes.arrived.values()).chain(homes.orphans.values()).chain(&homes.contested);
-        paths.extend(files.map(|f| f.path.clone()));
     }
     for record in snapshot.partitions.values().chain(snapshot.eve.values()).flat_map(|p| p.values()) {
-        paths.push(record.file.path.clone());
         paths.push(record_path(&record.file.path));
     }
+    paths.extend(snapshot.files().map(|file| file.path.clone()));
     paths
 }

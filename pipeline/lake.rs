@@ -1,6 +1,14 @@
 //! The lake: everything built, stored under its key and never overwritten.
 //!
 //! This module knows paths, keys and digests; nothing here knows what a model means.
+//!
+//! Invariant: no byte of the lake is used unverified. Files are read through [`verified`], records carry their
+//! checksum ([`to_json`]); what doesn't hold is [`Error::Damaged`], or no record.
+
+mod damage;
+mod sealed;
+mod sums;
+pub mod verified;
 
 use std::fmt;
 use std::io::{self, Write};
@@ -10,6 +18,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::storage::Storage;
+
+pub use damage::{Damage, Damages, missing};
+pub use sealed::{from_json, to_json};
+pub use sums::{PIECE_BYTES, Sums};
 
 /// The lake's format. A lake of another format is refused, not guessed at.
 pub const FORMAT: u32 = 1;
@@ -81,31 +93,62 @@ pub struct LakeFile {
     pub digest: Digest,
     pub size_bytes: u64,
     pub rows: u64,
+    /// Of its pieces, where it has several.
+    #[serde(default, skip_serializing_if = "Sums::is_empty")]
+    pub sums: Sums,
+}
+
+/// What tells bytes from others, taken while they are written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fingerprint {
+    pub digest: Digest,
+    pub size_bytes: u64,
+    sums: Sums,
+}
+
+impl Fingerprint {
+    pub fn of(bytes: &[u8]) -> Self {
+        let mut writer = HashingWriter::new(io::sink());
+        writer.take(bytes);
+        writer.finish().1
+    }
+
+    /// The lake file that has these bytes.
+    pub fn at(self, path: String, rows: u64) -> LakeFile {
+        LakeFile { path, digest: self.digest, size_bytes: self.size_bytes, rows, sums: self.sums }
+    }
 }
 
 /// Passes bytes through to `inner`, counting and hashing them.
 pub struct HashingWriter<W> {
     inner: W,
     hasher: blake3::Hasher,
+    summing: sums::Summing,
     size_bytes: u64,
 }
 
 impl<W: Write> HashingWriter<W> {
     pub fn new(inner: W) -> Self {
-        Self { inner, hasher: blake3::Hasher::new(), size_bytes: 0 }
+        Self { inner, hasher: blake3::Hasher::new(), summing: sums::Summing::default(), size_bytes: 0 }
     }
 
-    /// The writer, the digest of all bytes and their number.
-    pub fn finish(self) -> (W, Digest, u64) {
-        (self.inner, Digest::from_hash(self.hasher.finalize()), self.size_bytes)
+    fn take(&mut self, bytes: &[u8]) {
+        self.hasher.update(bytes);
+        self.summing.update(bytes);
+        self.size_bytes += bytes.len() as u64;
+    }
+
+    /// The writer, and the fingerprint of all bytes.
+    pub fn finish(self) -> (W, Fingerprint) {
+        let digest = Digest::from_hash(self.hasher.finalize());
+        (self.inner, Fingerprint { digest, size_bytes: self.size_bytes, sums: self.summing.finish() })
     }
 }
 
 impl<W: Write> Write for HashingWriter<W> {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
         let written = self.inner.write(buffer)?;
-        self.hasher.update(&buffer[..written]);
-        self.size_bytes += written as u64;
+        self.take(&buffer[..written]);
         Ok(written)
     }
 
@@ -136,35 +179,49 @@ pub fn snapshot_path(number: u64) -> String {
     format!("snapshots/{number:010}.json")
 }
 
-/// Reads a JSON object of the lake. A lake is ours alone, so one that doesn't parse is damage, said plainly.
-pub async fn read_json<T: DeserializeOwned>(lake: &Storage, path: &str) -> Result<Option<T>> {
-    let Some(bytes) = lake.get(path).await? else { return Ok(None) };
-    serde_json::from_slice(&bytes)
-        .map(Some)
-        .map_err(|e| Error::world(format!("{}/{path} is damaged", lake.location()), e))
+/// The second copy of a snapshot, the one kind of object here that can't be made again from others.
+pub fn snapshot_copy_path(number: u64) -> String {
+    format!("snapshots/{number:010}.copy.json")
 }
 
-/// Reads a record that an earlier run left, if the files that it speaks of are there as it says. After a power
-/// cut a record may be empty or its files gone: then there is no record, and the work is done again.
+/// Reads a record, once more if its checksum doesn't hold.
+///
+/// # Errors
+/// [`Error::Damaged`] for one that isn't what was written.
+pub async fn read_json<T: DeserializeOwned>(lake: &Storage, path: &str) -> Result<Option<T>> {
+    let mut wrong = String::new();
+    for _ in 0..2 {
+        let Some(bytes) = lake.get(path).await? else { return Ok(None) };
+        match from_json(&bytes) {
+            Ok(record) => return Ok(Some(record)),
+            Err(what) => wrong = what,
+        }
+    }
+    Err(Error::Damaged(Damage::new(path, wrong)))
+}
+
+/// Reads a record that an earlier run left, if it is whole and the files that it speaks of are there as it says.
+/// Otherwise there is no record, and the work is done again.
 pub async fn read_record<T: DeserializeOwned>(
     lake: &Storage,
     path: &str,
     files: impl Fn(&T) -> Vec<&LakeFile>,
+    damages: &Damages,
 ) -> Result<Option<T>> {
-    let Some(bytes) = lake.get(path).await? else { return Ok(None) };
-    let Ok(record) = serde_json::from_slice::<T>(&bytes) else { return Ok(None) };
+    let record: T = match read_json(lake, path).await {
+        Ok(Some(record)) => record,
+        Ok(None) => return Ok(None),
+        Err(Error::Damaged(damage)) => {
+            damages.note(&damage);
+            return Ok(None);
+        }
+        Err(e) => return Err(e),
+    };
     for file in files(&record) {
         let there = lake.head(&file.path).await?;
-        if there.is_none_or(|meta| meta.size != file.size_bytes) {
+        if damages.has(file) || there.is_none_or(|meta| meta.size != file.size_bytes) {
             return Ok(None);
         }
     }
     Ok(Some(record))
-}
-
-/// The canonical bytes of a record: maps are ordered, so equal records are equal bytes.
-pub fn to_json<T: Serialize>(value: &T) -> Result<Vec<u8>> {
-    let mut bytes = serde_json::to_vec_pretty(value).map_err(Error::bug)?;
-    bytes.push(b'\n');
-    Ok(bytes)
 }

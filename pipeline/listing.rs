@@ -149,6 +149,31 @@ fn is_replaced(source: &OpenSource, newest: Option<&BTreeMap<String, String>>, p
     of_location.is_some_and(|newest| newest.as_str() > source.delivery(path))
 }
 
+/// What going back from one snapshot to an older one would forget, a line per source: objects that only the newer one
+/// knows and that are gone from their place. What still lies there is simply read again.
+///
+/// # Errors
+/// [`Error::World`] when a store cannot be listed.
+pub async fn forgotten(project: &Project, newer: &Snapshot, older: &Snapshot) -> Result<Vec<String>> {
+    let mut lines = Vec::new();
+    for (name, source) in project.sources.iter().filter(|(_, s)| s.config.on_removed != OnRemoved::Forget) {
+        let objects_of = |snapshot: &Snapshot| snapshot.sources.get(name.as_str()).map(|s| s.objects.clone());
+        let before = objects_of(older).unwrap_or_default();
+        let mut only_newer = objects_of(newer).unwrap_or_default();
+        only_newer.retain(|path, _| !before.contains_key(path));
+        if only_newer.is_empty() {
+            continue;
+        }
+        let (there, _) = objects(source).await.map_err(|e| e.at(format!("source {name}")))?;
+        let newest = newest_dumps(source, &there);
+        only_newer.retain(|path, _| !there.contains_key(path) && !is_replaced(source, newest.as_ref(), path));
+        if let Some(first) = only_newer.keys().next() {
+            lines.push(format!("source {name}: {} objects, the first is {first}", only_newer.len()));
+        }
+    }
+    Ok(lines)
+}
+
 /// The version of a listed object: its ETag, or the time that the store gives for it.
 pub fn version(meta: &ObjectMeta) -> String {
     match &meta.e_tag {

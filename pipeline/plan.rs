@@ -7,7 +7,7 @@ use datafusion::common::ScalarValue;
 
 use crate::calendar::{BusinessCalendar, Month};
 use crate::error::{Error, Result};
-use crate::lake::{self, Digest, KeyHasher};
+use crate::lake::{self, Damages, Digest, KeyHasher};
 use crate::model::{Body, Catalog, Form, Layer, Model, Read, Span, Table};
 use crate::snapshot::{KeyParts, PartitionId, PartitionRecord, Snapshot};
 use crate::sources::Sources;
@@ -238,13 +238,20 @@ pub struct Resolver<'a> {
     eve: Ground<'a>,
     prior: Option<&'a Snapshot>,
     lake: &'a Storage,
+    pub damages: &'a Damages,
     /// Build everything, whatever is there.
     pub rebuild: bool,
 }
 
 impl<'a> Resolver<'a> {
-    pub fn new(today: Ground<'a>, prior: Option<&'a Snapshot>, lake: &'a Storage, rebuild: bool) -> Self {
-        Self { eve: today.eve(), today, prior, lake, rebuild }
+    pub fn new(
+        today: Ground<'a>,
+        prior: Option<&'a Snapshot>,
+        lake: &'a Storage,
+        damages: &'a Damages,
+        rebuild: bool,
+    ) -> Self {
+        Self { eve: today.eve(), today, prior, lake, damages, rebuild }
     }
 
     /// What decides about a slot.
@@ -304,16 +311,25 @@ impl<'a> Resolver<'a> {
 
     /// The record of what was built under this key, by the newest snapshot or by a run that didn't finish.
     pub async fn find(&self, slot: &Slot, key: &Digest) -> Result<Option<PartitionRecord>> {
-        if self.rebuild { Ok(None) } else { self.existing(slot, key).await }
+        if self.rebuild {
+            return Ok(None);
+        }
+        let recorded = self.recorded(slot, key).await?;
+        Ok(recorded.filter(|record| !self.damages.has(&record.file)))
     }
 
-    /// As [`Self::find`], also when everything is to be rebuilt.
-    pub async fn existing(&self, slot: &Slot, key: &Digest) -> Result<Option<PartitionRecord>> {
+    /// As [`Self::find`], also when everything is to be rebuilt, or this partition because it is damaged.
+    pub async fn recorded(&self, slot: &Slot, key: &Digest) -> Result<Option<PartitionRecord>> {
         if let Some(record) = self.prior_record(slot).filter(|record| &record.key == key) {
             return Ok(Some(record.clone()));
         }
-        let path = lake::partition_path(&slot.model, &slot.partition.to_string(), key);
-        lake::read_record(self.lake, &lake::record_path(&path), |record: &PartitionRecord| vec![&record.file]).await
+        let path = lake::record_path(&lake::partition_path(&slot.model, &slot.partition.to_string(), key));
+        lake::read_record(self.lake, &path, |record: &PartitionRecord| vec![&record.file], self.damages).await
+    }
+
+    /// Whether partitions may be built that are there already.
+    pub fn makes_again(&self) -> bool {
+        self.rebuild || !self.damages.is_empty()
     }
 
     pub fn prior_record(&self, slot: &Slot) -> Option<&PartitionRecord> {
@@ -415,6 +431,7 @@ impl<'a> Resolver<'a> {
             return vec!["--rebuild".to_owned()];
         }
         match self.prior_record(slot) {
+            Some(before) if self.damages.has(&before.file) => vec!["its file is damaged".to_owned()],
             Some(before) => differences(&before.parts),
             None => vec!["new".to_owned()],
         }

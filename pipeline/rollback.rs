@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use crate::error::Result;
+use crate::listing::forgotten;
 use crate::project::Project;
 use crate::run::workshop;
 use crate::snapshot::{RunLogRow, Snapshot};
@@ -14,8 +15,9 @@ use crate::snapshot::{RunLogRow, Snapshot};
 /// [`crate::error::Error::Lost`] when another run commits at the same moment.
 pub async fn rollback(project: &Project, number: u64, now: DateTime<Utc>) -> Result<Snapshot> {
     let old = Snapshot::read(&project.lake, number).await?;
-    let newest = Snapshot::newest(&project.lake).await?.map_or(number, |s| s.number);
-    let log = Snapshot::read(&project.lake, newest).await?.run_log;
+    let newest = Snapshot::newest(&project.lake).await?.unwrap_or_else(|| old.clone());
+    warn_of_forgotten(project, &newest, &old).await;
+    let (newest, log) = (newest.number, newest.run_log);
     let run_id = uuid::Uuid::now_v7().to_string();
     let row = RunLogRow {
         snapshot: newest + 1,
@@ -35,4 +37,21 @@ pub async fn rollback(project: &Project, number: u64, now: DateTime<Utc>) -> Res
     snapshot.commit(&project.lake).await?;
     workshop.publish(&snapshot, Some(&prepared)).await?;
     Ok(snapshot)
+}
+
+/// Rows of objects that came after the old snapshot and are gone from their source since live in newer snapshots alone.
+async fn warn_of_forgotten(project: &Project, newest: &Snapshot, old: &Snapshot) {
+    match forgotten(project, newest, old).await {
+        Ok(lines) => {
+            for line in lines {
+                tracing::warn!(
+                    "{line}, came after snapshot {} and are gone: the next run publishes without their rows, unless they \
+                     are brought back or snapshot {} is rolled back to",
+                    old.number,
+                    newest.number
+                );
+            }
+        }
+        Err(e) => tracing::warn!("whether objects that came after snapshot {} are gone isn't known: {e}", old.number),
+    }
 }

@@ -18,12 +18,12 @@ use crate::error::{Error, Result};
 use crate::extract::{Sightings, extract};
 use crate::homes;
 use crate::interrupt::Interrupt;
-use crate::lake;
+use crate::lake::{self, Damages};
 use crate::listing::{Listed, ListedSource, list, tells_version, version};
 use crate::model::Table;
 use crate::plan::{Ground, Plan, Resolver};
 use crate::project::{OpenSource, Project};
-use crate::publish::{Workshop, docs_are_published};
+use crate::publish::{Workshop, current_number, docs_are_published};
 use crate::report::{Progress, SourceRead};
 use crate::snapshot::{ExtractRecord, ObjectRecord, RunLogRow, Snapshot, SourceState};
 use crate::sources::Sources;
@@ -79,26 +79,30 @@ pub struct Summary {
 /// # Errors
 /// Every kind of [`Error`]; whichever it is, the marts that were published before still stand.
 pub async fn run(project: &Project, request: &Request, around: &Surroundings<'_>) -> Result<Outcome> {
+    mending(project, async |damages| straight(project, request, around, damages).await).await
+}
+
+/// The straight line. What it finds damaged on its way is [`Error::Damaged`].
+async fn straight(
+    project: &Project,
+    request: &Request,
+    around: &Surroundings<'_>,
+    damages: &Damages,
+) -> Result<Outcome> {
     let started_at = (around.now)();
-    let workshop = workshop(project);
+    let published = current_number(&project.marts).await;
     let prior = Snapshot::newest(&project.lake).await?;
-    // A repair that fails is no reason not to publish something newer; with nothing newer, it is the run's error.
-    let healed = match &prior {
-        Some(prior) => workshop.publish(prior, None).await,
-        None => Ok(()),
-    };
-    if let Err(e) = &healed {
-        tracing::warn!("the newest snapshot's marts could not be repaired: {e}");
-    }
+    let number = prior.as_ref().map_or(0, |prior| prior.number).max(published) + 1;
+    let healed = heal(project, prior.as_ref(), damages).await;
     around.progress.begin("list", 0);
     let listed = list(project, prior.as_ref()).await?;
     around.progress.end();
-    let extracted = extracted(project, &listed, prior.as_ref(), around).await?;
+    let extracted = extracted(project, &listed, prior.as_ref(), around, damages).await?;
     refuse(project, &extracted.sources)?;
     around.progress.begin("plan", 0);
     let ground = ground(project, request, &extracted.sources, started_at)?;
     warn_of_age(project, &ground);
-    let resolver = Resolver::new(ground.clone(), prior.as_ref(), &project.lake, request.rebuild);
+    let resolver = Resolver::new(ground.clone(), prior.as_ref(), &project.lake, damages, request.rebuild);
     let wanted = wanted(project, request)?;
     let planned = resolver.plan(wanted.as_ref()).await?;
     around.progress.end();
@@ -126,20 +130,68 @@ pub async fn run(project: &Project, request: &Request, around: &Surroundings<'_>
         return Ok(Outcome::Built(summary));
     }
     around.interrupt.check()?;
-    let run_id = request.run_id.unwrap_or_else(Uuid::now_v7);
-    let snapshot = commit(project, &ground, &checked, prior.as_ref(), &summary, (run_id, started_at), around).await?;
+    // After a commit whose publishing met damage, the name is taken.
+    let taken = |id: &Uuid| prior.as_ref().is_some_and(|prior| prior.run_id == id.to_string());
+    let run_id = request.run_id.filter(|id| !taken(id)).unwrap_or_else(Uuid::now_v7);
+    let log_row = log_row(number, &ground, &summary, (run_id, started_at), around);
+    let snapshot = commit(project, &ground, &checked, prior.as_ref(), log_row, around).await?;
     Ok(Outcome::Published(Box::new(snapshot), summary))
 }
 
 /// What `run` would do: the same stages up to the plan. Extracting harms nobody, so it happens here too.
 pub async fn plan(project: &Project, request: &Request, around: &Surroundings<'_>) -> Result<Plan> {
-    let prior = Snapshot::newest(&project.lake).await?;
-    let listed = list(project, prior.as_ref()).await?;
-    let extracted = extracted(project, &listed, prior.as_ref(), around).await?;
-    refuse(project, &extracted.sources)?;
-    let ground = ground(project, request, &extracted.sources, (around.now)())?;
-    let resolver = Resolver::new(ground, prior.as_ref(), &project.lake, request.rebuild);
-    resolver.plan(wanted(project, request)?.as_ref()).await
+    let planned = async |damages: &Damages| {
+        let prior = Snapshot::newest(&project.lake).await?;
+        let listed = list(project, prior.as_ref()).await?;
+        let extracted = extracted(project, &listed, prior.as_ref(), around, damages).await?;
+        refuse(project, &extracted.sources)?;
+        let ground = ground(project, request, &extracted.sources, (around.now)())?;
+        let resolver = Resolver::new(ground, prior.as_ref(), &project.lake, damages, request.rebuild);
+        resolver.plan(wanted(project, request)?.as_ref()).await
+    };
+    mending(project, planned).await
+}
+
+/// Goes along the straight line, again for each lake object that turns out to be damaged: it is then taken for absent
+/// and made again from its inputs, with everything else left as it is.
+///
+/// # Errors
+/// Those of the attempt; [`Error::World`] for an object that is damaged again after that.
+async fn mending<T>(project: &Project, attempt: impl AsyncFn(&Damages) -> Result<T>) -> Result<T> {
+    let damages = Damages::default();
+    loop {
+        let damage = match attempt(&damages).await {
+            Err(Error::Damaged(damage)) => damage,
+            other => return other,
+        };
+        let is_first = damages.is_empty();
+        if !damages.note(&damage) {
+            let again = "it was made again and is damaged again: the lake's disk or store can't be trusted";
+            return Err(Error::world(damage, again));
+        }
+        if is_first && let Some(prior) = Snapshot::newest(&project.lake).await? {
+            for damage in lake::missing(&project.lake, prior.files()).await? {
+                damages.note(&damage);
+            }
+        }
+    }
+}
+
+/// Brings the marts to what the newest snapshot says, and sees to its copy.
+///
+/// A repair that fails is no reason not to publish something newer; with nothing newer, it is the run's error.
+async fn heal(project: &Project, prior: Option<&Snapshot>, damages: &Damages) -> Result<()> {
+    let Some(prior) = prior else { return Ok(()) };
+    let healed = match workshop(project).publish(prior, None).await {
+        Ok(()) => prior.keep_copy(&project.lake).await,
+        failed => failed,
+    };
+    match &healed {
+        Ok(()) => {}
+        Err(Error::Damaged(damage)) => _ = damages.note(damage),
+        Err(e) => tracing::warn!("the newest snapshot's marts could not be repaired: {e}"),
+    }
+    healed
 }
 
 /// Refuses sources with more rejected rows than they may have, before any work for them.
@@ -227,15 +279,16 @@ async fn extracted(
     listed: &Listed,
     prior: Option<&Snapshot>,
     around: &Surroundings<'_>,
+    damages: &Damages,
 ) -> Result<Extracted> {
     let mut states = BTreeMap::new();
     let (mut objects_read, mut rows_read, mut rows_rejected) = (0, 0, 0);
     for (name, source) in &project.sources {
         let before = prior.and_then(|p| p.sources.get(name.as_str()));
-        let fresh = unknown(source, &listed.0[name], before)?;
+        let fresh = unknown(source, &listed.0[name], before, damages)?;
         around.progress.begin(&format!("extract {name}"), fresh.len() as u64);
-        let found = extract_all(project, source, &fresh, around).await?;
-        let state = state(source, &listed.0[name], before, &found)?;
+        let found = extract_all(project, source, &fresh, around, damages).await?;
+        let state = state(source, &listed.0[name], before, &found, damages)?;
         let read = SourceRead {
             name: name.as_str(),
             objects: state.objects.len() as u64,
@@ -254,7 +307,7 @@ async fn extracted(
     }
     let mut sources = project.sources_with(states);
     around.progress.begin("settle keys", 0);
-    settle_homes(project, &mut sources, prior).await?;
+    settle_homes(project, &mut sources, prior, damages).await?;
     around.progress.end();
     Ok(Extracted { sources, objects_read, rows_read, rows_rejected })
 }
@@ -279,18 +332,21 @@ fn named_columns_exist(source: &OpenSource, state: &SourceState) -> Result<()> {
     Ok(())
 }
 
-/// Objects that the last snapshot doesn't know in this version, decoded like this.
+/// Objects that the last snapshot doesn't know in this version, decoded like this, or whose rows are damaged.
 fn unknown<'a>(
     source: &OpenSource,
     listed: &'a ListedSource,
     before: Option<&SourceState>,
+    damages: &Damages,
 ) -> Result<Vec<(&'a String, &'a (usize, object_store::ObjectMeta))>> {
     let mut fresh = Vec::new();
     let mut sightings = Sightings::new(&source.decoding);
     for (path, object) in &listed.objects {
         let sighting = sightings.of(path, object.1.size, &version(&object.1))?;
-        let known = before.and_then(|b| b.objects.get(path)).is_some_and(|record| record.sighting == sighting);
-        if !known || !tells_version(&object.1) {
+        let known = before.and_then(|b| b.objects.get(path)).filter(|record| record.sighting == sighting);
+        let extract = known.and_then(|record| before?.extracts.get(&record.extract));
+        let is_whole = extract.is_none_or(|extract| !damages.any(extract.files()));
+        if known.is_none() || !is_whole || !tells_version(&object.1) {
             fresh.push((path, object));
         }
     }
@@ -302,11 +358,12 @@ async fn extract_all(
     source: &OpenSource,
     fresh: &[(&String, &(usize, object_store::ObjectMeta))],
     around: &Surroundings<'_>,
+    damages: &Damages,
 ) -> Result<BTreeMap<String, ExtractRecord>> {
     futures::stream::iter(fresh.iter().copied())
         .map(|(path, (store, meta))| async move {
             around.interrupt.check()?;
-            let record = extract_one(project, source, path, *store, meta).await?;
+            let record = extract_one(project, source, path, *store, meta, damages).await?;
             around.progress.step(path);
             Ok::<_, Error>((path.clone(), record))
         })
@@ -322,16 +379,17 @@ async fn extract_one(
     path: &str,
     store: usize,
     meta: &object_store::ObjectMeta,
+    damages: &Damages,
 ) -> Result<ExtractRecord> {
     let sighting = source.decoding.sighting(path, meta.size, &version(meta))?;
     let seen = format!("seen/{}/{sighting}.json", source.config.name);
     if tells_version(meta)
-        && let Some(record) = lake::read_record(&project.lake, &seen, ExtractRecord::files).await?
+        && let Some(record) = lake::read_record(&project.lake, &seen, ExtractRecord::files, damages).await?
     {
         return Ok(record);
     }
-    let record =
-        extract(&source.stores[store], meta, &project.lake, &source.decoding, project.engine.scratch()).await?;
+    let (raw, scratch) = (&source.stores[store], project.engine.scratch());
+    let record = extract(raw, meta, &project.lake, &source.decoding, scratch, damages).await?;
     project.lake.put(&seen, lake::to_json(&record)?).await?;
     Ok(record)
 }
@@ -341,6 +399,7 @@ fn state(
     listed: &ListedSource,
     before: Option<&SourceState>,
     found: &BTreeMap<String, ExtractRecord>,
+    damages: &Damages,
 ) -> Result<SourceState> {
     let mut state = SourceState { by_folder: source.by_folder(), ..SourceState::default() };
     let mut sightings = Sightings::new(&source.decoding);
@@ -368,16 +427,26 @@ fn state(
         }
         state.objects.insert(path.clone(), kept.clone());
     }
-    for object in state.objects.values() {
-        if let Some(known) = before.and_then(|b| b.extracts.get(&object.extract)) {
-            state.extracts.entry(object.extract.clone()).or_insert_with(|| known.clone());
+    for (path, object) in &state.objects {
+        let Some(known) = before.and_then(|b| b.extracts.get(&object.extract)) else { continue };
+        if damages.any(known.files()) {
+            return Err(Error::world(
+                format!("source {}: {path} is gone, and what the lake kept of it is damaged", source.config.name),
+                "bring it back, or set on_removed = \"forget\" to go on without its rows",
+            ));
         }
+        state.extracts.entry(object.extract.clone()).or_insert_with(|| known.clone());
     }
     Ok(state)
 }
 
-async fn settle_homes(project: &Project, sources: &mut Sources, prior: Option<&Snapshot>) -> Result<()> {
-    let before = |name: &str| prior.and_then(|p| p.sources.get(name));
+async fn settle_homes(
+    project: &Project,
+    sources: &mut Sources,
+    prior: Option<&Snapshot>,
+    damages: &Damages,
+) -> Result<()> {
+    let before = |name: &str| prior.and_then(|p| p.sources.get(name)).filter(|s| !damages.any(s.homes.files()));
     let names: Vec<String> = sources.0.keys().cloned().collect();
     let mut homes = BTreeMap::new();
     for name in &names {
@@ -401,24 +470,16 @@ async fn settle_homes(project: &Project, sources: &mut Sources, prior: Option<&S
     Ok(())
 }
 
-/// Commits what was checked as the next snapshot and publishes it.
-async fn commit(
-    project: &Project,
+fn log_row(
+    number: u64,
     ground: &Ground<'_>,
-    checked: &Checked,
-    prior: Option<&Snapshot>,
     summary: &Summary,
     (run_id, started_at): (Uuid, DateTime<Utc>),
     around: &Surroundings<'_>,
-) -> Result<Snapshot> {
-    let workshop = workshop(project);
-    let number = prior.map_or(1, |p| p.number + 1);
-    around.progress.begin("publish", 1);
-    let mut prepared = workshop.prepare(number, ground, checked.built(), prior).await?;
-    let run_id = run_id.to_string();
-    let log_row = RunLogRow {
+) -> RunLogRow {
+    RunLogRow {
         snapshot: number,
-        run_id: run_id.clone(),
+        run_id: run_id.to_string(),
         kind: "run".to_owned(),
         as_of: ground.as_of,
         started_at,
@@ -427,12 +488,26 @@ async fn commit(
         objects_read: summary.objects_read,
         rows_read: summary.rows_read,
         rows_rejected: summary.rows_rejected,
-    };
+    }
+}
+
+/// Commits what was checked as the snapshot that its row of the log names, and publishes it.
+async fn commit(
+    project: &Project,
+    ground: &Ground<'_>,
+    checked: &Checked,
+    prior: Option<&Snapshot>,
+    log_row: RunLogRow,
+    around: &Surroundings<'_>,
+) -> Result<Snapshot> {
+    let workshop = workshop(project);
+    around.progress.begin("publish", 1);
+    let mut prepared = workshop.prepare(log_row.snapshot, ground, checked.built(), prior).await?;
     let sources = ground.sources.0.iter().filter(|(_, s)| s.configured);
     let mut snapshot = Snapshot {
         format: lake::FORMAT,
-        number,
-        run_id,
+        number: log_row.snapshot,
+        run_id: log_row.run_id.clone(),
         as_of: ground.as_of,
         engine: lake::ENGINE.to_owned(),
         sources: sources.map(|(name, source)| (name.clone(), source.state.clone())).collect(),

@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::calendar::Month;
 use crate::engine::{TaskTable, Violation};
 use crate::error::{Error, Result};
-use crate::lake::{self, Digest, LakeFile};
+use crate::lake::{self, Damage, Digest, LakeFile};
 use crate::model::Model;
 use crate::storage::Storage;
 
@@ -113,6 +113,14 @@ pub struct Homes {
     pub touched: BTreeMap<Digest, BTreeSet<PartitionId>>,
     /// For rows without a day: the hashes of orders that are nowhere, once per row, by extract.
     pub orphans: BTreeMap<Digest, LakeFile>,
+}
+
+impl Homes {
+    /// Everything in the lake that belongs to it.
+    pub fn files(&self) -> impl Iterator<Item = &LakeFile> {
+        let Homes { contested, departed, arrived, orphans, .. } = self;
+        departed.values().chain(arrived.values()).chain(orphans.values()).chain(contested)
+    }
 }
 
 /// A source as one snapshot knows it.
@@ -238,19 +246,55 @@ impl Snapshot {
         TaskTable::of_files(&model.name, model.schema(), files)
     }
 
+    /// Every file of the lake that this snapshot stands on.
+    pub fn files(&self) -> impl Iterator<Item = &LakeFile> {
+        let extracted =
+            self.sources.values().flat_map(|source| source.extracts.values()).flat_map(ExtractRecord::files);
+        let homes = self.sources.values().flat_map(|source| source.homes.files());
+        let records = self.partitions.values().chain(self.eve.values()).flat_map(|partitions| partitions.values());
+        extracted.chain(homes).chain(records.map(|record| &record.file))
+    }
+
     /// The newest committed snapshot, if there is one.
     pub async fn newest(lake: &Storage) -> Result<Option<Snapshot>> {
-        match numbers(lake).await?.last() {
-            Some(&number) => Self::read(lake, number).await.map(Some),
+        match newest_number(lake).await? {
+            Some(number) => Self::read(lake, number).await.map(Some),
             None => Ok(None),
         }
     }
 
+    /// Reads a snapshot; if it is damaged or gone, its copy, which is then put in its place.
+    ///
+    /// # Errors
+    /// [`Error::World`] when the copy is no better. An older snapshot isn't taken instead: objects that only this one
+    /// knew, and that are gone from their source since, would be forgotten without a word.
     pub async fn read(lake: &Storage, number: u64) -> Result<Snapshot> {
-        let path = lake::snapshot_path(number);
-        let snapshot: Snapshot = lake::read_json(lake, &path)
-            .await?
-            .ok_or_else(|| Error::config(format!("there is no snapshot {number} in {}", lake.location())))?;
+        let found = match Self::read_at(lake, &lake::snapshot_path(number)).await {
+            Ok(Some(snapshot)) => return Ok(snapshot),
+            Ok(None) => None,
+            Err(Error::Damaged(damage)) => Some(damage),
+            Err(e) => return Err(e),
+        };
+        match Self::read_at(lake, &lake::snapshot_copy_path(number)).await {
+            Ok(Some(copy)) => {
+                let what = found.unwrap_or_else(|| Damage::new(&lake::snapshot_path(number), "it is gone"));
+                tracing::warn!("{what}; its copy is put in its place");
+                if let Err(e) = lake.put(&lake::snapshot_path(number), lake::to_json(&copy)?).await {
+                    tracing::warn!("{e}");
+                }
+                Ok(copy)
+            }
+            Ok(None) if found.is_none() => {
+                Err(Error::config(format!("there is no snapshot {number} in {}", lake.location())))
+            }
+            Ok(None) => Err(beyond_mending(lake, number, "has no copy")),
+            Err(Error::Damaged(_)) => Err(beyond_mending(lake, number, "so is its copy")),
+            Err(e) => Err(e),
+        }
+    }
+
+    async fn read_at(lake: &Storage, path: &str) -> Result<Option<Snapshot>> {
+        let Some(snapshot) = lake::read_json::<Snapshot>(lake, path).await? else { return Ok(None) };
         if snapshot.format != lake::FORMAT {
             return Err(Error::config(format!(
                 "{} has the lake format {}, this binary writes format {}; use the binary that made it, or a new lake \
@@ -260,26 +304,44 @@ impl Snapshot {
                 lake::FORMAT
             )));
         }
-        Ok(snapshot)
+        Ok(Some(snapshot))
     }
 
-    /// Creates the snapshot's numbered object. Exactly one of several runs that try the same number succeeds.
+    /// Writes the copy, if it isn't there. A snapshot is the one object of the lake that no inputs can make again.
+    pub async fn keep_copy(&self, lake: &Storage) -> Result<()> {
+        let (path, bytes) = (lake::snapshot_copy_path(self.number), lake::to_json(self)?);
+        if lake.head(&path).await?.is_none_or(|meta| meta.size != bytes.len() as u64) {
+            lake.put(&path, bytes).await?;
+        }
+        Ok(())
+    }
+
+    /// Creates the snapshot's numbered object, then its copy. Exactly one of several runs that try the same number
+    /// succeeds.
     ///
     /// # Errors
     /// [`Error::Lost`] when another run's snapshot is there; storage errors when it cannot be told.
     pub async fn commit(&self, lake: &Storage) -> Result<()> {
         lake.sync().await?;
+        self.create(lake).await?;
+        if let Err(e) = self.keep_copy(lake).await {
+            tracing::warn!("snapshot {} is committed, and the next run will write its copy: {e}", self.number);
+        }
+        lake.sync().await
+    }
+
+    async fn create(&self, lake: &Storage) -> Result<()> {
         let path = lake::snapshot_path(self.number);
         let bytes = Bytes::from(lake::to_json(self)?);
         let mut tries = 0;
         loop {
             let attempt = lake.create(&path, bytes.clone()).await;
             if matches!(attempt, Ok(true)) {
-                return lake.sync().await;
+                return Ok(());
             }
             // "Already exists", or an error that leaves it open whether the object landed: what is there decides.
             match lake::read_json::<Snapshot>(lake, &path).await? {
-                Some(there) if there.run_id == self.run_id => return lake.sync().await,
+                Some(there) if there.run_id == self.run_id => return Ok(()),
                 Some(_) => return Err(Error::Lost(self.number)),
                 None if tries < 3 => {
                     tries += 1;
@@ -294,9 +356,36 @@ impl Snapshot {
     }
 }
 
-/// Numbers of all committed snapshots, ascending.
-pub async fn numbers(lake: &Storage) -> Result<Vec<u64>> {
+fn beyond_mending(lake: &Storage, number: u64, copy: &str) -> Error {
+    let (own, other) = (lake::snapshot_path(number), lake::snapshot_copy_path(number));
+    Error::world(
+        format!("snapshot {number} in {} is damaged, and {copy}", lake.location()),
+        format!(
+            "nothing was published, the marts stand as they are\n  hint: bring {own} back from a backup or an older \
+             version of the object. Or move {own} and {other} away: the next run goes on from the snapshot before, reads \
+             again what came since, and doesn't know of objects that only snapshot {number} had seen and that are gone"
+        ),
+    )
+}
+
+/// Numbers of all committed snapshots, ascending; also of those of which only the copy is left.
+pub async fn numbers(lake: &Storage) -> Result<BTreeSet<u64>> {
     let objects = lake.list("snapshots").await?;
-    let number = |path: &str| path.strip_prefix("snapshots/")?.strip_suffix(".json")?.parse().ok();
-    Ok(objects.iter().filter_map(|o| number(o.location.as_ref())).collect())
+    let number = |path: &str| {
+        let name = path.strip_prefix("snapshots/")?.strip_suffix(".json")?;
+        name.strip_suffix(".copy").unwrap_or(name).parse().ok()
+    };
+    let mut numbers: BTreeSet<u64> = objects.iter().filter_map(|o| number(o.location.as_ref())).collect();
+    // A listing may be older than what was committed last. A single object's presence never is.
+    let mut next = numbers.last().map_or(1, |newest| newest + 1);
+    while lake.head(&lake::snapshot_path(next)).await?.is_some() {
+        numbers.insert(next);
+        next += 1;
+    }
+    Ok(numbers)
+}
+
+/// The number of the newest committed snapshot.
+pub async fn newest_number(lake: &Storage) -> Result<Option<u64>> {
+    Ok(numbers(lake).await?.last().copied())
 }

@@ -4,10 +4,12 @@
 
 mod remote;
 mod retries;
+mod whole;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
+use std::ops::Range;
 use std::path::{Path as FsPath, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -113,8 +115,17 @@ impl Storage {
 
     /// The object's bytes, or `None` if there is no such object.
     pub async fn get(&self, path: &str) -> Result<Option<Bytes>> {
-        match self.store.get(&key(path)?).await {
-            Ok(found) => Ok(Some(found.bytes().await.map_err(|e| self.fail("read", path, &e))?)),
+        match whole::get(self.store.as_ref(), &key(path)?).await {
+            Ok(found) => Ok(Some(found)),
+            Err(StoreError::NotFound { .. }) => Ok(None),
+            Err(e) => Err(self.fail("read", path, &e)),
+        }
+    }
+
+    /// Stretches of the object's bytes, as many as the object has of each; `None` if there is no such object.
+    pub async fn get_ranges(&self, path: &str, ranges: &[Range<u64>]) -> Result<Option<Vec<Bytes>>> {
+        match self.store.get_ranges(&key(path)?, ranges).await {
+            Ok(found) => Ok(Some(found)),
             Err(StoreError::NotFound { .. }) => Ok(None),
             Err(e) => Err(self.fail("read", path, &e)),
         }

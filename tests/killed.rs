@@ -1,9 +1,11 @@
-//! The process itself, killed at random moments: SIGKILL, as a machine that dies or a kernel short of memory does it.
+//! The process itself, ended at random moments: by SIGKILL, as a machine that dies or a kernel short of memory does it; by
+//! SIGTERM, as a scheduler does; by SIGINT, as Ctrl-C does.
 //!
-//! BAZGASHT_KILLS says how often (4); `just soak` does it for long.
+//! BAZGASHT_KILLS says how often each (2); `just soak` does it for long.
 
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use rand::{Rng, SeedableRng};
@@ -39,9 +41,28 @@ fn assert_readable(marts: &Path) {
     }
 }
 
+/// A signal, what `kill` calls it, and the exit code of a program that ends at it in good order.
+const SIGNALS: [(i32, &str, Option<i32>); 3] = [(9, "-KILL", None), (15, "-TERM", Some(143)), (2, "-INT", Some(130))];
+
+/// Checks how the program ended; `true` if it was faster than the signal.
+fn ended(status: ExitStatus, signal: i32, in_order: Option<i32>) -> bool {
+    match (status.code(), status.signal()) {
+        (Some(0), _) => true,
+        // Before the program listens for it, or as nothing can: the signal itself ends it.
+        (None, Some(by)) => {
+            assert_eq!(by, signal);
+            false
+        }
+        (code, _) => {
+            assert_eq!(code, in_order);
+            false
+        }
+    }
+}
+
 #[test]
-fn killed_at_any_moment_the_next_run_finishes_the_job() {
-    let kills: u32 = std::env::var("BAZGASHT_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(4);
+fn ended_at_any_moment_the_next_run_finishes_the_job() {
+    let times: u32 = std::env::var("BAZGASHT_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(2);
     let (undisturbed, as_of) = shop();
     let started = Instant::now();
     assert!(run(&undisturbed, &as_of).wait().expect("it ends").success());
@@ -52,18 +73,19 @@ fn killed_at_any_moment_the_next_run_finishes_the_job() {
     let seed = started.elapsed().as_nanos() as u64;
     println!("seed {seed}, a run takes {usual_ms} ms");
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    for _ in 0..kills {
+    for (signal, name, in_order) in (0..times).flat_map(|_| SIGNALS) {
         let mut running = run(&shop, &as_of);
         std::thread::sleep(Duration::from_millis(rng.random_range(0..usual_ms)));
-        running.kill().expect("a signal");
-        let ended = running.wait().expect("it ends");
+        let sent = Command::new("kill").args([name, &running.id().to_string()]).stderr(Stdio::null()).status();
+        assert!(sent.is_ok(), "`kill` can be run");
+        let was_faster = ended(running.wait().expect("it ends"), signal, in_order);
         assert_readable(&shop.path("marts"));
-        if ended.success() {
-            // It was faster than the signal: begin anew.
+        if was_faster {
+            // Begin anew.
             std::fs::remove_dir_all(shop.path("lake")).expect("removed");
             std::fs::remove_dir_all(shop.path("marts")).expect("removed");
         }
     }
     assert!(run(&shop, &as_of).wait().expect("it ends").success());
-    assert!(published(&shop) == expected, "other bytes than those of a run that nobody killed");
+    assert!(published(&shop) == expected, "other bytes than those of a run that nobody ended");
 }

@@ -3,6 +3,7 @@
 //! They run on a few small models of their own (`tests/laws/sql`), so that hundreds of histories can be tried;
 //! the shipped models ride the same machinery.
 
+mod change;
 mod crash;
 mod forms;
 mod histories;
@@ -21,12 +22,12 @@ use bazgasht::snapshot::Snapshot;
 use crate::support::{Shop, published, tree};
 
 /// A shop of orders in NDJSON under the small models; `more` goes into the orders' source.
-fn shop_with(more: &str) -> Shop {
+pub fn shop_with(more: &str) -> Shop {
     shop_of(&format!("[sources.orders]\nlocation = \"./raw\"\nformat = \"ndjson\"\n{more}"))
 }
 
 /// A shop of the given sources under the small models and the shipped staging.
-fn shop_of(sources: &str) -> Shop {
+pub fn shop_of(sources: &str) -> Shop {
     let shop = Shop::new(
         "timezone = \"Europe/London\"\ncurrency = \"GBP\"",
         &format!("[models]\npath = \"./sql\"\n{sources}"),
@@ -52,12 +53,12 @@ fn shop() -> Shop {
     shop_with("on_removed = \"forget\"")
 }
 
-fn order(id: &str, customer: &str, day: &str, amount: &str) -> String {
+pub fn order(id: &str, customer: &str, day: &str, amount: &str) -> String {
     format!(r#"{{"order_id":"{id}","customer_id":"{customer}","ordered_at":"{day}T12:00:00Z","amount":{amount}}}"#)
         + "\n"
 }
 
-fn version(id: &str, day: &str, amount: &str, updated: &str) -> String {
+pub fn version(id: &str, day: &str, amount: &str, updated: &str) -> String {
     format!(
         r#"{{"order_id":"{id}","customer_id":"c1","ordered_at":"{day}T12:00:00Z","amount":{amount},"updated_at":"{updated}T00:00:00Z"}}"#
     ) + "\n"

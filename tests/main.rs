@@ -3,6 +3,7 @@
 mod account;
 mod cli;
 mod examples;
+mod faults;
 mod killed;
 mod laws;
 mod made_up;

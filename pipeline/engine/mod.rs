@@ -4,6 +4,7 @@
 
 mod effort;
 mod functions;
+mod reader;
 mod table;
 mod three_smallest;
 mod writer;
@@ -25,7 +26,7 @@ use datafusion::error::DataFusionError;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::physical_plan::execute_stream;
-use datafusion::prelude::{DataFrame, JoinType, SessionConfig, SessionContext};
+use datafusion::prelude::{JoinType, SessionConfig, SessionContext};
 use futures::StreamExt;
 use url::Url;
 
@@ -33,6 +34,7 @@ use crate::error::{Error, Result};
 use crate::lake::LakeFile;
 use crate::storage::Storage;
 use effort::MarkedPool;
+use reader::VerifiedReaders;
 use table::LakeTable;
 
 /// The lake's name inside the engine; its paths are the lake's own.
@@ -41,9 +43,7 @@ pub(crate) const LAKE_URL: &str = "lake://lake/";
 /// A Parquet file of the lake, as a table scans it.
 #[derive(Debug, Clone)]
 pub struct ScanFile {
-    pub path: String,
-    pub size_bytes: u64,
-    pub rows: u64,
+    pub file: LakeFile,
     /// For extracted files: the rank of the delivery that brought it, larger is newer.
     pub delivery: Option<i64>,
 }
@@ -65,7 +65,7 @@ pub struct TaskTable {
 
 impl From<&LakeFile> for ScanFile {
     fn from(file: &LakeFile) -> Self {
-        Self { path: file.path.clone(), size_bytes: file.size_bytes, rows: file.rows, delivery: None }
+        Self { file: file.clone(), delivery: None }
     }
 }
 
@@ -95,6 +95,7 @@ pub struct Task {
 pub struct Engine {
     runtime: Arc<RuntimeEnv>,
     pool: Arc<MarkedPool>,
+    readers: Arc<VerifiedReaders>,
     threads: usize,
     scratch: PathBuf,
 }
@@ -109,7 +110,7 @@ impl Engine {
             RuntimeEnvBuilder::new().with_memory_pool(pool.clone()).with_disk_manager_builder(disk).build_arc()?;
         let url = Url::parse(LAKE_URL).map_err(Error::bug)?;
         runtime.register_object_store(&url, lake.store());
-        Ok(Self { runtime, pool, threads, scratch })
+        Ok(Self { runtime, pool, readers: Arc::new(VerifiedReaders(lake.clone())), threads, scratch })
     }
 
     /// Where temporary files belong.
@@ -198,9 +199,38 @@ impl Engine {
         let catalog = context.catalog("datafusion").ok_or_else(|| DataFusionError::Internal("no catalog".into()))?;
         catalog.register_schema("source", Arc::new(MemorySchemaProvider::new()))?;
         for table in &task.tables {
-            register(&context, table).await?;
+            self.register(&context, table).await?;
         }
         Ok(context)
+    }
+
+    async fn register(&self, context: &SessionContext, table: &TaskTable) -> Result<(), DataFusionError> {
+        let name = if table.source { format!("source.{}", table.name) } else { table.name.clone() };
+        let provider = self.table(table.schema.clone(), table.files.clone(), table.source)?;
+        if table.departed.is_none() && table.arrived.is_none() {
+            context.register_table(name.as_str(), provider)?;
+            return Ok(());
+        }
+        let mut frame = context.read_table(provider)?;
+        if let Some((key, file)) = &table.departed {
+            let keys = context.read_table(self.table(table::key_schema(), vec![file.clone()], false)?)?;
+            frame = frame.join(keys, JoinType::LeftAnti, &[key], &["key"], None)?;
+        }
+        if let Some(file) = &table.arrived {
+            let arrived = self.table(table::with_delivery(&table.schema), vec![file.clone()], false)?;
+            frame = frame.union(context.read_table(arrived)?)?;
+        }
+        context.register_table(name.as_str(), frame.into_view())?;
+        Ok(())
+    }
+
+    fn table(
+        &self,
+        schema: SchemaRef,
+        files: Vec<ScanFile>,
+        with_delivery: bool,
+    ) -> Result<Arc<LakeTable>, DataFusionError> {
+        Ok(Arc::new(LakeTable::new(schema, files, with_delivery, self.readers.clone())?))
     }
 }
 
@@ -255,34 +285,4 @@ fn session_config(threads: usize, hash_joins: bool) -> SessionConfig {
     // that held their rows several times over.
     options.sql_parser.map_string_types_to_utf8view = false;
     config
-}
-
-async fn register(context: &SessionContext, table: &TaskTable) -> Result<(), DataFusionError> {
-    let name = if table.source { format!("source.{}", table.name) } else { table.name.clone() };
-    let provider = Arc::new(LakeTable::new(table.schema.clone(), table.files.clone(), table.source)?);
-    if table.departed.is_none() && table.arrived.is_none() {
-        context.register_table(name.as_str(), provider)?;
-        return Ok(());
-    }
-    let mut frame = context.read_table(provider)?;
-    if let Some((key, file)) = &table.departed {
-        frame = without_keys(context, frame, key, file)?;
-    }
-    if let Some(file) = &table.arrived {
-        let schema = table::with_delivery(&table.schema);
-        let arrived = LakeTable::new(schema, vec![file.clone()], false)?;
-        frame = frame.union(context.read_table(Arc::new(arrived))?)?;
-    }
-    context.register_table(name.as_str(), frame.into_view())?;
-    Ok(())
-}
-
-fn without_keys(
-    context: &SessionContext,
-    frame: DataFrame,
-    key: &str,
-    file: &ScanFile,
-) -> Result<DataFrame, DataFusionError> {
-    let keys = context.read_table(Arc::new(LakeTable::new(table::key_schema(), vec![file.clone()], false)?))?;
-    frame.join(keys, JoinType::LeftAnti, &[key], &["key"], None)
 }

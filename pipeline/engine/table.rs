@@ -17,19 +17,27 @@ use datafusion::logical_expr::{Expr, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 
+use super::reader::VerifiedReaders;
 use super::{LAKE_URL, ScanFile};
 
 #[derive(Debug)]
 pub(super) struct LakeTable {
     schema: TableSchema,
     files: Vec<ScanFile>,
+    readers: Arc<VerifiedReaders>,
 }
 
 impl LakeTable {
     /// `with_delivery`: each file's rows get the rank of the delivery that brought it.
-    pub fn new(schema: SchemaRef, files: Vec<ScanFile>, with_delivery: bool) -> Result<Self> {
+    pub fn new(
+        schema: SchemaRef,
+        files: Vec<ScanFile>,
+        with_delivery: bool,
+        readers: Arc<VerifiedReaders>,
+    ) -> Result<Self> {
         let virtual_columns = if with_delivery { vec![Arc::new(delivery_field())] } else { vec![] };
-        Ok(Self { schema: TableSchema::builder(schema).with_table_partition_cols(virtual_columns).build(), files })
+        let schema = TableSchema::builder(schema).with_table_partition_cols(virtual_columns).build();
+        Ok(Self { schema, files, readers })
     }
 }
 
@@ -48,7 +56,8 @@ pub(super) fn key_schema() -> SchemaRef {
 }
 
 fn partitioned(file: &ScanFile) -> PartitionedFile {
-    let scanned = PartitionedFile::new(file.path.clone(), file.size_bytes);
+    let known = &file.file;
+    let scanned = PartitionedFile::new(known.path.clone(), known.size_bytes).with_extension(known.clone());
     match file.delivery {
         Some(rank) => scanned.with_partition_values(vec![ScalarValue::Int64(Some(rank))]),
         None => scanned,
@@ -66,7 +75,7 @@ impl TableProvider for LakeTable {
     }
 
     fn statistics(&self) -> Option<Statistics> {
-        let rows: u64 = self.files.iter().map(|f| f.rows).sum();
+        let rows: u64 = self.files.iter().map(|f| f.file.rows).sum();
         let mut statistics = Statistics::new_unknown(self.schema.table_schema());
         statistics.num_rows = Precision::Exact(usize::try_from(rows).ok()?);
         Some(statistics)
@@ -79,12 +88,12 @@ impl TableProvider for LakeTable {
         _filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let files: Vec<PartitionedFile> = self.files.iter().filter(|f| f.rows > 0).map(partitioned).collect();
+        let files: Vec<PartitionedFile> = self.files.iter().filter(|f| f.file.rows > 0).map(partitioned).collect();
         if files.is_empty() {
             return Ok(Arc::new(EmptyExec::new(project_schema(&self.schema(), projection)?)));
         }
-        let source = Arc::new(ParquetSource::new(self.schema.clone()));
-        let config = FileScanConfigBuilder::new(ObjectStoreUrl::parse(LAKE_URL)?, source)
+        let source = ParquetSource::new(self.schema.clone()).with_parquet_file_reader_factory(self.readers.clone());
+        let config = FileScanConfigBuilder::new(ObjectStoreUrl::parse(LAKE_URL)?, Arc::new(source))
             .with_file_groups(FileGroup::new(files).split_files(state.config().target_partitions()))
             .with_statistics(self.statistics().unwrap_or_else(|| Statistics::new_unknown(&self.schema())))
             .with_projection_indices(projection.cloned())?

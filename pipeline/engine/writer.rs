@@ -16,7 +16,7 @@ use parquet::file::properties::WriterProperties;
 
 use super::Sink;
 use crate::error::{Error, Result};
-use crate::lake::{Digest, HashingWriter};
+use crate::lake::{Fingerprint, HashingWriter};
 use crate::model::{Column, ColumnCheck};
 
 /// Rows of a batch as it reaches the Parquet writer. Page cuts follow batches, so this is part of the format.
@@ -159,8 +159,7 @@ pub struct ParquetOut {
 
 /// A finished file.
 pub struct Written {
-    pub digest: Digest,
-    pub size_bytes: u64,
+    pub print: Fingerprint,
     pub rows: u64,
     pub violations: Vec<Violation>,
 }
@@ -202,10 +201,10 @@ impl ParquetOut {
             self.writer.write(&rest)?;
         }
         let hashing = self.writer.into_inner()?;
-        let (buffered, digest, size_bytes) = hashing.finish();
+        let (buffered, print) = hashing.finish();
         buffered.into_inner().map_err(|e| Error::world("local disk", e.error()))?;
         let violations = self.checks.map(|c| c.violations).unwrap_or_default();
-        Ok(Written { digest, size_bytes, rows: self.rows, violations })
+        Ok(Written { print, rows: self.rows, violations })
     }
 }
 

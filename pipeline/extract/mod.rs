@@ -32,7 +32,7 @@ use crate::config;
 use crate::contract::{ColumnType, Contract};
 use crate::decode::{self, DecodeError, Decoder, Format, HashingReader};
 use crate::error::{Error, Result};
-use crate::lake::{self, Digest, KeyHasher};
+use crate::lake::{self, Damages, Digest, KeyHasher};
 use crate::snapshot::ExtractRecord;
 use crate::storage::Storage;
 use output::Output;
@@ -193,6 +193,7 @@ pub async fn extract(
     lake: &Storage,
     decoding: &Arc<Decoding>,
     scratch: &Path,
+    damages: &Damages,
 ) -> Result<ExtractRecord> {
     let source = decoding.contract.source.as_str();
     let bridge = SyncIoBridge::new(StreamReader::new(raw.read_pinned(meta).await?));
@@ -204,11 +205,12 @@ pub async fn extract(
         .map_err(Error::bug)?
         .map_err(|e| e.at(format!("{}/{}", raw.location(), meta.location)))?;
     let record_path = format!("{}/extract.json", lake::extract_dir(source, &key));
-    if let Some(known) = lake::read_record(lake, &record_path, ExtractRecord::files).await? {
+    if let Some(known) = lake::read_record(lake, &record_path, ExtractRecord::files, damages).await? {
         return Ok(known);
     }
     let record = output.upload(lake, source, key).await?;
     lake.put(&record_path, lake::to_json(&record)?).await?;
+    damages.mended(record.files());
     Ok(record)
 }
 

@@ -21,7 +21,7 @@ use crate::contract::SourceName;
 use crate::engine::{ParquetOut, writer_properties};
 use crate::error::{Error, Result};
 use crate::homes::hash_key;
-use crate::lake::{self, Digest, HashingWriter, LakeFile};
+use crate::lake::{self, Digest, Fingerprint, HashingWriter, LakeFile};
 use crate::snapshot::{ExtractRecord, PartitionId};
 use crate::storage::Storage;
 
@@ -228,10 +228,7 @@ impl Output {
             let written = month.out.finish()?;
             let path = format!("{dir}/{partition}.parquet");
             lake.put_file(&path, &month.path).await?;
-            rows.insert(
-                partition,
-                LakeFile { path, digest: written.digest, size_bytes: written.size_bytes, rows: written.rows },
-            );
+            rows.insert(partition, written.print.at(path, written.rows));
             let local = self.dir.join(format!("{partition}.keys"));
             keys.insert(partition, upload_keys(lake, format!("{dir}/{partition}.keys"), &local, month.keys).await?);
         }
@@ -257,24 +254,23 @@ impl Output {
 async fn upload_keys(lake: &Storage, path: String, local: &Path, keys: Keys) -> Result<LakeFile> {
     let mut out = HashingWriter::new(BufWriter::new(File::create(local)?));
     let rows = keys.write(&mut out)?;
-    let (_, digest, size_bytes) = out.finish();
+    let (_, print) = out.finish();
     lake.put_file(&path, local).await?;
-    Ok(LakeFile { path, digest, size_bytes, rows })
+    Ok(print.at(path, rows))
 }
 
 async fn upload_rejects(lake: &Storage, path: String, local: &Path, out: ParquetOut) -> Result<LakeFile> {
     let written = out.finish()?;
     lake.put_file(&path, local).await?;
-    Ok(LakeFile { path, digest: written.digest, size_bytes: written.size_bytes, rows: written.rows })
+    Ok(written.print.at(path, written.rows))
 }
 
 /// Stores bytes under their digest in a folder of the lake.
 pub async fn put_bytes(lake: &Storage, dir: &str, extension: &str, bytes: Vec<u8>, rows: u64) -> Result<LakeFile> {
-    let digest = Digest::of(&bytes);
-    let path = format!("{dir}/{digest}.{extension}");
-    let size_bytes = bytes.len() as u64;
+    let print = Fingerprint::of(&bytes);
+    let path = format!("{dir}/{}.{extension}", print.digest);
     lake.put(&path, bytes).await?;
-    Ok(LakeFile { path, digest, size_bytes, rows })
+    Ok(print.at(path, rows))
 }
 
 /// Stores a small table under its digest in a folder of the lake.

@@ -9,7 +9,7 @@ use futures::{StreamExt, TryStreamExt};
 use twox_hash::XxHash3_64;
 
 use crate::error::Result;
-use crate::lake::{Digest, LakeFile};
+use crate::lake::{Digest, LakeFile, verified};
 use crate::snapshot::{ExtractRecord, PartitionId};
 use crate::storage::Storage;
 
@@ -98,7 +98,7 @@ fn key_files<'a>(
     let files = extracts.iter().enumerate().flat_map(|(i, e)| e.keys.iter().map(move |(p, f)| (i, *p, f)));
     futures::stream::iter(files)
         .map(move |(extract, partition, file)| async move {
-            Ok(KeyFile { extract, partition, bytes: lake.require(&file.path).await? })
+            Ok(KeyFile { extract, partition, bytes: verified::read(lake, file).await? })
         })
         .buffer_unordered(READS_AT_ONCE)
 }
@@ -241,7 +241,7 @@ pub(super) async fn without(lake: &Storage, hashes: Vec<u64>, extracts: &[&Extra
 
 /// Whether an index file has one of the hashes.
 pub(super) async fn holds_any(lake: &Storage, file: &LakeFile, wanted: &BTreeSet<u64>) -> Result<bool> {
-    let file = KeyFile { extract: 0, partition: PartitionId::Whole, bytes: lake.require(&file.path).await? };
+    let file = KeyFile { extract: 0, partition: PartitionId::Whole, bytes: verified::read(lake, file).await? };
     let mut at = 0;
     Ok(wanted.iter().any(|hash| {
         at = file.seek(at, *hash);
@@ -251,7 +251,7 @@ pub(super) async fn holds_any(lake: &Storage, file: &LakeFile, wanted: &BTreeSet
 
 /// The hashes of an index file, each as often as it has rows.
 pub(super) async fn read_keys(lake: &Storage, file: &LakeFile) -> Result<Vec<u64>> {
-    let file = KeyFile { extract: 0, partition: PartitionId::Whole, bytes: lake.require(&file.path).await? };
+    let file = KeyFile { extract: 0, partition: PartitionId::Whole, bytes: verified::read(lake, file).await? };
     Ok((0..file.len()).map(|i| file.get(i)).collect())
 }
 

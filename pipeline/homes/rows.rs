@@ -14,7 +14,7 @@ use super::hash_key;
 use crate::contract::SourceName;
 use crate::error::{Error, Result};
 use crate::extract::put_batch;
-use crate::lake::{Digest, LakeFile};
+use crate::lake::{Digest, LakeFile, verified};
 use crate::snapshot::{ExtractRecord, Homes, PartitionId};
 use crate::sources::Source;
 use crate::storage::Storage;
@@ -51,7 +51,7 @@ fn schema() -> SchemaRef {
 /// Rows as the last snapshot left them.
 pub(super) async fn read(lake: &Storage, file: &LakeFile) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
-    for batch in reader(lake.require(&file.path).await?, None)? {
+    for batch in reader(verified::read(lake, file).await?, None)? {
         let batch = batch?;
         let text = |i: usize| batch.column(i).as_string::<i32>().clone();
         let (keys, extracts, partitions, line_nos) = (text(0), text(1), text(2), text(7));
@@ -101,7 +101,7 @@ pub(super) async fn find(
         if !super::index::holds_any(lake, &extract.keys[partition], wanted).await? {
             continue;
         }
-        let bytes = lake.require(&file.path).await?;
+        let bytes = verified::read(lake, file).await?;
         let needed = [source.home_key(), "line", "content_hash", "updated_at", "day", "line_no"];
         for batch in reader(bytes, Some(&needed))? {
             collect(&batch?, source.home_key(), wanted, &extract.key, *partition, &mut rows)?;
@@ -239,7 +239,7 @@ async fn arrived(lake: &Storage, source: &Source, home: PartitionId, rows: &[&Ro
     let mut batches = Vec::new();
     for ((extract, partition), lines) in wanted {
         let Some(file) = source.state.extracts.get(extract).and_then(|e| e.rows.get(&partition)) else { continue };
-        for batch in reader(lake.require(&file.path).await?, None)? {
+        for batch in reader(verified::read(lake, file).await?, None)? {
             let batch = batch?;
             let Some(numbers) = batch.column_by_name("line") else { continue };
             let chosen: BooleanArray = numbers

@@ -22,10 +22,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::build::Built;
 use crate::error::{Error, Result};
-use crate::lake::{self, Digest, HashingWriter, LakeFile};
+use crate::lake::{self, Digest, HashingWriter, verified};
 use crate::model::{Catalog, Model, Table};
 use crate::plan::Ground;
-use crate::snapshot::{MartFile, MartOrigin, MartRecord, PartitionId, Snapshot, numbers};
+use crate::snapshot::{MartFile, MartOrigin, MartRecord, PartitionId, Snapshot, newest_number};
 use crate::storage::Storage;
 
 /// The object that says which snapshot is current.
@@ -164,21 +164,13 @@ impl Workshop<'_> {
         let MartOrigin::Partition(partition) = &file.origin else {
             return Err(Error::bug("a report has no partition"));
         };
-        let input = self.open(partition).await?;
+        let input = verified::open(self.lake, partition, self.scratch).await?;
         let built: SchemaRef = ParquetRecordBatchReaderBuilder::try_new(input.try_clone()?)?.schema().clone();
         let sorted_by =
             mart.metadata.iter().find(|(k, _)| k == "bazgasht.grain").map_or(0, |(_, grain)| leading(&built, grain));
         let spliced = splice::splice(&input, local, &built, mart, file.as_of, sorted_by)?;
-        (file.digest, file.size_bytes, file.rows) = (spliced.digest, spliced.size_bytes, spliced.rows);
+        (file.digest, file.size_bytes, file.rows) = (spliced.print.digest, spliced.print.size_bytes, spliced.rows);
         Ok(())
-    }
-
-    /// A partition's file, opened locally.
-    async fn open(&self, file: &LakeFile) -> Result<File> {
-        if let Some(dir) = self.lake.local_dir() {
-            return File::open(dir.join(&file.path)).map_err(|e| Error::world(format!("cannot read {}", file.path), e));
-        }
-        self.lake.fetch(&file.path, tempfile::tempfile_in(self.scratch)?).await
     }
 
     /// Brings the marts' store to what the snapshot says. `prepared` saves making files that are made already.
@@ -221,7 +213,7 @@ impl Workshop<'_> {
 
     /// Whether another run has committed a newer snapshot meanwhile: publishing is its task then.
     async fn is_overtaken(&self, snapshot: &Snapshot) -> Result<bool> {
-        Ok(numbers(self.lake).await?.last().is_some_and(|newest| *newest > snapshot.number))
+        Ok(newest_number(self.lake).await?.is_some_and(|newest| newest > snapshot.number))
     }
 
     /// Puts one file at its immutable path and at its stable one, where it isn't there yet.
@@ -414,9 +406,19 @@ fn write_report(file: &mut MartFile, mart: &mut MartRecord, snapshot: &Snapshot,
     let out = HashingWriter::new(File::create(local)?);
     let mut writer = ArrowWriter::try_new(out, schema, Some(properties))?;
     writer.write(&batch)?;
-    let (_, digest, size_bytes) = writer.into_inner()?.finish();
-    (file.digest, file.size_bytes, file.rows) = (digest, size_bytes, batch.num_rows() as u64);
+    let (_, print) = writer.into_inner()?.finish();
+    (file.digest, file.size_bytes, file.rows) = (print.digest, print.size_bytes, batch.num_rows() as u64);
     Ok(())
+}
+
+/// The number of the snapshot whose marts are current; 0 where none is, or where it can't be read.
+///
+/// A lake that lost its newest snapshots, or all of them, must not use their numbers again: what lies under them in
+/// the marts' store is immutable. Ask before the lake's newest snapshot is looked for, and no run that goes on beside
+/// this one can have made it newer.
+pub async fn current_number(marts: &Storage) -> u64 {
+    let current: Result<Option<Current>> = lake::read_json(marts, CURRENT).await;
+    current.ok().flatten().map_or(0, |current| current.snapshot)
 }
 
 /// The immutable paths that `current.json` names now.

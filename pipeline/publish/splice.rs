@@ -18,13 +18,12 @@ use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 
 use crate::engine::writer_properties;
 use crate::error::{Error, Result};
-use crate::lake::{Digest, HashingWriter};
+use crate::lake::{Fingerprint, HashingWriter};
 use crate::snapshot::MartRecord;
 
 /// Of a file just written.
 pub struct Spliced {
-    pub digest: Digest,
-    pub size_bytes: u64,
+    pub print: Fingerprint,
     pub rows: u64,
 }
 
@@ -84,9 +83,9 @@ pub fn splice(
         append_as_of(&mut out, as_of, metadata.row_group(group).num_rows())?;
         out.close()?;
     }
-    let (buffered, digest, size_bytes) = writer.into_inner()?.finish();
+    let (buffered, print) = writer.into_inner()?.finish();
     buffered.into_inner().map_err(|e| Error::world("local disk", e.error()))?;
-    Ok(Spliced { digest, size_bytes, rows: metadata.file_metadata().num_rows().cast_unsigned() })
+    Ok(Spliced { print, rows: metadata.file_metadata().num_rows().cast_unsigned() })
 }
 
 fn append_group<W: std::io::Write + Send>(

@@ -163,7 +163,7 @@ fn refused(name: &str, source: &Source, limit: f64) -> Option<String> {
              hint: mend the mapping, skip what is expected, or raise [sources.{name}] max_rejected",
             100.0 * share,
             100.0 * limit,
-            by_rule(source)
+            by_rule(name, source)
         )
     })
 }
@@ -176,20 +176,10 @@ fn broken_files(source: &Source) -> Vec<&str> {
     broken.map(|(path, _)| path.as_str()).collect()
 }
 
-/// A line per rule: how often, what it means, what to do, and where to see such rows.
-fn by_rule(source: &Source) -> String {
-    let mut rules: BTreeMap<&str, (u64, Option<&str>)> = BTreeMap::new();
-    for extract in source.state.extracts.values() {
-        for (rule, rows) in &extract.rejected {
-            let slot = rules.entry(rule).or_default();
-            slot.0 += rows;
-            slot.1 = slot.1.or(extract.rejects.as_ref().map(|file| file.path.as_str()));
-        }
-    }
+/// A line per rule: how often, what it means and what to do.
+fn by_rule(name: &str, source: &Source) -> String {
     let about = |name: &str| RULES.iter().find(|rule| rule.name == name).map_or("", |rule| rule.remedy);
-    let line = |(rule, (rows, path)): (&&str, &(u64, Option<&str>))| {
-        let kept = path.map_or(String::new(), |path| format!(" (see {path} in the lake)"));
-        format!("  {rule}: {rows} rows. {}{kept}\n", about(rule))
-    };
-    rules.iter().map(line).collect()
+    let rules = Tally::of(&source.state).rejected;
+    let lines: String = rules.iter().map(|(rule, rows)| format!("  {rule}: {rows} rows. {}\n", about(rule))).collect();
+    format!("{lines}  `bazgasht rejects --source {name}` shows them\n")
 }

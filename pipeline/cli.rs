@@ -12,6 +12,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
 
 use crate::error::Result;
+use crate::redact::{self, RedactedStderr};
 use crate::storage::Retries;
 
 /// Turns order and interaction logs into retention marts in Parquet, every night.
@@ -48,6 +49,8 @@ enum Command {
     Run(RunArgs),
     /// List past runs.
     Runs(RunsArgs),
+    /// Show the rejected rows of the sources as they lie there now: which rule they broke, and what to do.
+    Rejects(RejectsArgs),
     /// Print a mart's or model's rows and the meaning of its columns.
     Show(ShowArgs),
     /// Publish an earlier run's marts again.
@@ -97,6 +100,22 @@ struct RunArgs {
 
 #[derive(Debug, Args)]
 struct RunsArgs {
+    /// As JSON.
+    #[arg(long, env = "BAZGASHT_JSON")]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct RejectsArgs {
+    /// Only of this source.
+    #[arg(long, env = "BAZGASHT_SOURCE")]
+    source: Option<String>,
+    /// Only those that broke this rule.
+    #[arg(long, env = "BAZGASHT_RULE")]
+    rule: Option<String>,
+    /// How many rows to show of each source and rule; the counts are over all.
+    #[arg(long, env = "BAZGASHT_LIMIT", default_value_t = 10)]
+    limit: usize,
     /// As JSON.
     #[arg(long, env = "BAZGASHT_JSON")]
     json: bool,
@@ -175,6 +194,7 @@ impl Cli {
             Command::Plan(args) => commands::plan(&self.config, &args).await,
             Command::Run(args) => commands::run(&self.config, &args.work).await,
             Command::Runs(args) => commands::runs(&self.config, &args).await,
+            Command::Rejects(args) => commands::rejects(&self.config, &args).await,
             Command::Show(args) => commands::show(&self.config, &args).await,
             Command::Rollback(args) => commands::rollback(&self.config, args.run).await,
             Command::Gc(args) => commands::gc(&self.config, &args).await,
@@ -186,7 +206,13 @@ impl Cli {
 
 fn start_log(format: LogFormat) {
     let filter = EnvFilter::try_from_env("BAZGASHT_LOG").unwrap_or_else(|_| EnvFilter::new("bazgasht=info,warn"));
-    let talk = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
+    // What goes over the wire, and SQL torn into words, has no place in a log, however much of it is asked for.
+    let filter = ["h2=info", "hyper=info", "hyper_util=info", "reqwest=info", "rustls=info", "sqlparser=info"]
+        .iter()
+        .filter_map(|wire| wire.parse().ok())
+        .fold(filter, EnvFilter::add_directive);
+    redact::learn_environment();
+    let talk = tracing_subscriber::fmt::layer().with_writer(RedactedStderr).with_target(false);
     let colour = std::env::var_os("NO_COLOR").is_none() && std::io::IsTerminal::is_terminal(&std::io::stderr());
     let talk = match format {
         LogFormat::Text => talk.with_ansi(colour).compact().boxed(),

@@ -152,8 +152,10 @@ pub struct Column {
     /// under its own name) is refused.
     pub required: bool,
     pub rule: Option<Rule>,
-    /// Personal data: kept out of logs, error messages and samples.
+    /// Personal data, which `[project] pii` drops or pseudonymises.
     pub pii: bool,
+    /// A customer's id: the join key of all sources, pseudonymised alike in each of them and never dropped.
+    pub customer: bool,
     pub doc: &'static str,
 }
 
@@ -164,7 +166,7 @@ impl Column {
             ColumnType::Date => Some(Rule::Range(DateRange::Plan)),
             _ => None,
         };
-        Column { name, kind, required: false, rule, pii: false, doc }
+        Column { name, kind, required: false, rule, pii: false, customer: false, doc }
     }
 
     const fn required(self) -> Self {
@@ -181,6 +183,10 @@ impl Column {
 
     const fn personal(self) -> Self {
         Column { pii: true, ..self }
+    }
+
+    const fn of_customer(self) -> Self {
+        Column { customer: true, ..self }
     }
 }
 
@@ -212,7 +218,7 @@ const UPDATED_AT: Column = timestamp("updated_at", "When the row last changed; t
 
 const ORDERS: &[Column] = &[
     id("order_id", "The order; one purchase is one order_id.").required(),
-    id("customer_id", "Who ordered.").required(),
+    id("customer_id", "Who ordered.").required().of_customer(),
     timestamp("ordered_at", "When it was ordered; its business day decides the order's month.").required(),
     money("amount", "What the goods cost after every discount.").required().non_negative(),
     text("status", "Compared trimmed and lower-cased with counted_statuses; an order without one counts."),
@@ -241,7 +247,7 @@ const ORDER_ITEMS: &[Column] = &[
 
 const INTERACTIONS: &[Column] = &[
     id("event_id", "The event.").required(),
-    id("customer_id", "Whom it concerns.").required(),
+    id("customer_id", "Whom it concerns.").required().of_customer(),
     timestamp("occurred_at", "When it happened; its business day decides the event's month.").required(),
     text("kind", "What happened, see the seed interaction_kinds; an unknown kind is kept and warned about.").required(),
     text("channel", "Through which channel."),
@@ -250,15 +256,15 @@ const INTERACTIONS: &[Column] = &[
     id("product_id", "The product that it is about."),
     quantity("score", "The answer to a survey: 0–10 for NPS, 1–5 for satisfaction."),
     text("topic", "What it is about."),
-    text("reason", "Why, in the customer's or the agent's words."),
-    id("subject_id", "The ticket, order, reward or event that it is about."),
-    id("referred_customer_id", "Whom a referral brought."),
+    text("reason", "Why, in the customer's or the agent's words; a code is better mapped to topic.").personal(),
+    id("subject_id", "The ticket, order, reward or event that it is about; never a customer."),
+    id("referred_customer_id", "Whom a referral brought.").of_customer(),
     quantity("points", "Loyalty points earned or spent."),
     money("value", "What it is worth: a quote's or a reward's amount."),
 ];
 
 const CUSTOMERS: &[Column] = &[
-    id("customer_id", "The customer or lead.").required(),
+    id("customer_id", "The customer or lead.").required().of_customer(),
     timestamp("created_at", "When the profile was created."),
     text("name", "Full name, as written.").personal(),
     date("birth_date", "Outside 1900–2100 it becomes NULL, with a warning.")
@@ -293,7 +299,7 @@ const CAMPAIGNS: &[Column] = &[
 
 const SUBSCRIPTIONS: &[Column] = &[
     id("subscription_id", "The subscription or contract.").required(),
-    id("customer_id", "Whose it is.").required(),
+    id("customer_id", "Whose it is.").required().of_customer(),
     date("starts_on", "First day on which it is live.").required(),
     date("ends_on", "Last day on which it is live; open without one."),
     text("plan", "What was subscribed to."),
@@ -303,8 +309,8 @@ const SUBSCRIPTIONS: &[Column] = &[
 ];
 
 const IDENTITIES: &[Column] = &[
-    id("alias", "An id under which a person appears in some source.").required(),
-    id("customer_id", "Whom it stands for; not itself an alias.").required(),
+    id("alias", "An id under which a person appears in some source.").required().of_customer(),
+    id("customer_id", "Whom it stands for; not itself an alias.").required().of_customer(),
 ];
 
 /// What a source's rows must look like.
@@ -436,6 +442,18 @@ mod tests {
                 assert_eq!(names.len(), contract.columns.len(), "{source}");
                 let mentioned = contract.key.iter().copied().chain(contract.time);
                 assert!(mentioned.into_iter().all(|name| contract.column(name).is_some()), "{source}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_customers_id_is_marked_and_can_be_hashed() {
+        for source in SourceName::ALL {
+            for column in Contract::of(source, false).columns {
+                let names_a_customer = column.name.contains("customer_id") || column.name == "alias";
+                assert_eq!(column.customer, names_a_customer, "{source}.{}", column.name);
+                assert!(!column.customer || column.kind == ColumnType::Id, "{source}.{}", column.name);
+                assert!(!(column.pii && column.required), "{source}.{}: it could not be dropped", column.name);
             }
         }
     }

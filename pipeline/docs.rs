@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use crate::contract::SourceName;
 use crate::error::Result;
+use crate::extract::RULES;
 use crate::model::{Catalog, Column, ColumnCheck, Layer, Model, Origin, Table, type_name};
 use crate::project::Blueprint;
 use crate::publish::reports::{REPORTS, Report};
@@ -14,6 +15,34 @@ const HEAD: &str = "\
 Written by `bazgasht docs` from the models, so it says what the code does. Every mart also has the column `as_of` (date), the business
 date of its numbers, and carries these descriptions in its Parquet metadata. Money is in the project's currency; rates are fractions;
 a month is the business's own, in its calendar and time zone.
+";
+
+const REJECTS_HEAD: &str = "\
+# Rejected rows
+
+Written from the rules themselves (`just docs`), so it says what the code does.
+
+A row that breaks a rule is rejected: it is in no mart, it is counted in `data_quality`, and it is kept in the lake with its line, the first
+rule that it broke and its first 4 KiB. Above a source's `max_rejected` (1 % of its rows by default) a run doesn't publish.
+
+    bazgasht rejects                                   # counts by source and rule, what to do, and a few rows of each
+    bazgasht rejects --source orders --rule unparseable_date --limit 100
+    bazgasht rejects --json
+
+It tells of the files as they lie there now, read as the config says today: also after a run that refused to publish, and right after
+the config was changed. So the way to mend a cause is: look, change the mapping (or add a `skip` rule for rows that are expected), look
+again, run. The next run reads again what is decoded in another way; no raw file needs to be touched, and none is.
+
+With `pii = \"drop\"` or `\"pseudonymise\"` the raw text is withheld: the file and the line are told, and the raw file has the rest.
+
+| rule | what breaks it | what to do |
+| --- | --- | --- |
+";
+
+const REJECTS_TAIL: &str = "
+A row counts under the first rule that it breaks: those of decoding, then those of the columns in the contract's order. `unreadable_file` stands for an
+unknown number of rows: any at all keep a run from publishing, unless `max_rejected = 1.0`. The lines of `order_missing` are not lost: they join
+their order as soon as it comes.
 ";
 
 /// The marts of a project.
@@ -28,6 +57,17 @@ pub fn of_project(blueprint: &Blueprint) -> String {
 pub fn embedded() -> Result<String> {
     let sources = SourceName::ALL.iter().map(ToString::to_string).collect();
     Ok(page(&Catalog::load(&Origin::Embedded, None, &sources)?))
+}
+
+/// `docs/rejects.md`: every rule that a row can be rejected under.
+pub fn rejects() -> String {
+    let rules =
+        RULES.iter().map(|rule| format!("| `{}` | {} | {} |\n", rule.name, cell(rule.cause), cell(rule.remedy)));
+    format!("{REJECTS_HEAD}{}{REJECTS_TAIL}", rules.collect::<String>())
+}
+
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|")
 }
 
 fn page(catalog: &Catalog) -> String {

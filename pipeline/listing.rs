@@ -6,6 +6,7 @@ use chrono::DateTime;
 use object_store::ObjectMeta;
 
 use crate::config::{Location, Mode, OnRemoved};
+use crate::confine::Inside;
 use crate::contract::SourceName;
 use crate::error::{Error, Result};
 use crate::project::{OpenSource, Project};
@@ -91,12 +92,18 @@ async fn objects(source: &OpenSource) -> Result<(BTreeMap<String, (usize, Object
     let mut objects = BTreeMap::new();
     let mut absent = Vec::new();
     for (index, (store, location)) in source.stores.iter().zip(&source.config.locations).enumerate() {
+        let mut inside = store.local_dir().map(Inside::new);
         let found = found(store, location).await?;
         if let (true, false, Some(name)) = (found.is_empty(), store.lists(), location.name()) {
             absent.push(format!("{index}/{name}"));
         }
         for meta in found {
             if meta.size > 0 && location.selects(meta.location.as_ref()) {
+                // The config may name a link itself.
+                let is_named = location.pattern() == Some(meta.location.as_ref());
+                if !is_named && inside.as_mut().is_some_and(|inside| !inside.holds(meta.location.as_ref())) {
+                    return Err(leads_out(&meta, location));
+                }
                 objects.insert(format!("{index}/{}", meta.location), (index, meta));
             }
         }
@@ -117,6 +124,15 @@ async fn found(store: &Storage, location: &Location) -> Result<Vec<ObjectMeta>> 
         };
     }
     if location.is_level() { store.list_level().await } else { store.list("").await }
+}
+
+/// Whoever delivers files must not choose what else is read.
+fn leads_out(meta: &ObjectMeta, location: &Location) -> Error {
+    Error::config(format!(
+        "{} is a link, or behind one, that leads out of {location}\n  hint: put the file itself there, or add the \
+         folder that holds it to `location`",
+        meta.location
+    ))
 }
 
 /// Of full dumps only the newest delivery in each location counts; the older ones need not even be read.

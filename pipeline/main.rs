@@ -11,6 +11,7 @@ async fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let text = error.to_string();
+            let text = bazgasht::redact::redacted(&text);
             if in_json {
                 tracing::error!(exit_code = error.exit_code(), "{text}");
             } else {

@@ -12,7 +12,7 @@ use crate::contract::{Contract, SourceName};
 use crate::decode;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::extract::{Dates, Decoding, Mapping, NumberStyle};
+use crate::extract::{Dates, Decoding, Key, Mapping, NumberStyle, Privacy};
 use crate::lake::Digest;
 use crate::model::{Body, Catalog, Origin};
 use crate::snapshot::SourceState;
@@ -226,9 +226,14 @@ fn decoding(config: &Config, source: &config::Source) -> Result<Decoding, config
         for fault in faults {
             let mapped = source.columns.iter().find(|m| m.column == fault.key).map(|m| &m.expression);
             let skipped = source.skip.iter().find(|s| s.name == fault.key).map(|s| &s.condition);
-            let complaint =
-                config::Complaint::new(format!("sources.{}: `{}`: {}", source.name, fault.key, fault.message));
-            complaints.push(match mapped.or(skipped) {
+            let expression = mapped.or(skipped);
+            // The parser quotes what it reads, and that may be what a variable stands for.
+            let message = match expression.filter(|expression| expression.written().contains("${")) {
+                Some(_) => "with its variables filled in, it is no expression that a mapping may have".to_owned(),
+                None => fault.message,
+            };
+            let complaint = config::Complaint::new(format!("sources.{}: `{}`: {message}", source.name, fault.key));
+            complaints.push(match expression {
                 Some(expression) => complaint.at(expression.place().clone()),
                 None => complaint.in_file(&config.file),
             });
@@ -254,6 +259,11 @@ fn decoding(config: &Config, source: &config::Source) -> Result<Decoding, config
         calendar: calendar(config),
         currency: config.project.currency.as_str().to_owned(),
         history_starts_on: config.project.history_starts_on,
+        privacy: match &config.project.pii {
+            config::Pii::Keep => Privacy::Keep,
+            config::Pii::Drop => Privacy::Drop,
+            config::Pii::Pseudonymise(secret) => Privacy::Pseudonymise(Key::new(secret.expose())),
+        },
     })
 }
 

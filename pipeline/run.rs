@@ -194,6 +194,14 @@ async fn heal(project: &Project, prior: Option<&Snapshot>, damages: &Damages) ->
     healed
 }
 
+/// The sources as they lie there now, whatever a run would say to them.
+pub(crate) async fn survey(project: &Project, around: &Surroundings<'_>) -> Result<(Listed, Extracted)> {
+    let prior = Snapshot::newest(&project.lake).await?;
+    let listed = list(project, prior.as_ref()).await?;
+    let extracted = extracted(project, &listed, prior.as_ref(), around).await?;
+    Ok((listed, extracted))
+}
+
 /// Refuses sources with more rejected rows than they may have, before any work for them.
 fn refuse(project: &Project, sources: &Sources) -> Result<()> {
     let open = |name: &str| name.parse().ok().and_then(|name: SourceName| project.sources.get(&name));

@@ -109,7 +109,7 @@ impl Tally {
 }
 
 /// The rule of lines whose order no source has.
-const ORDER_MISSING: &str = "order_missing";
+pub const ORDER_MISSING: &str = "order_missing";
 
 fn add_all(into: &mut BTreeMap<String, u64>, counts: &BTreeMap<String, u64>) {
     for (name, count) in counts {

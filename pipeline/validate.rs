@@ -71,7 +71,7 @@ async fn model_is_sound(engine: &Engine, ground: &Ground<'_>, sources: &Sources,
             )));
         }
     }
-    for check in &model.checks {
+    for check in model.checks.iter().chain(&model.warnings) {
         let this = table("this", model);
         let tables = tables.iter().cloned().chain([this]).collect();
         engine.plan(&task(format!("{} check {}", model.file, check.name), &check.sql, tables)).await?;

@@ -23,3 +23,8 @@ fn the_committed_docs_are_the_models_own() {
 fn the_committed_schema_of_run_results_is_the_types_own() {
     is_committed("run_results.schema.json", &bazgasht::account::json_schema(), "docs");
 }
+
+#[test]
+fn the_committed_rules_for_rejects_are_the_codes_own() {
+    is_committed("rejects.md", &bazgasht::docs::rejects(), "docs");
+}

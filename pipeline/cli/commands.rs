@@ -8,8 +8,8 @@ use arrow::util::pretty::pretty_format_batches;
 use chrono::Utc;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
-use super::text::{grouped, table};
-use super::{GcArgs, GenerateArgs, GenerateFormat, PlanArgs, RunsArgs, ShowArgs, WorkArgs};
+use super::text::{grouped, shortened, table};
+use super::{GcArgs, GenerateArgs, GenerateFormat, PlanArgs, RejectsArgs, RunsArgs, ShowArgs, WorkArgs};
 use crate::account;
 use crate::config::{Config, DEFAULT_RETRY_FOR, FILE_NAME, StoreKind, StoreRoot, TEMPLATE};
 use crate::docs;
@@ -22,6 +22,8 @@ use crate::model::{embedded, type_name};
 use crate::plan::{Action, Slot};
 use crate::project::{Blueprint, Project};
 use crate::publish::published_names;
+use crate::redact::redacted;
+use crate::rejects::{self, Group, Wanted};
 use crate::report::Terminal;
 use crate::rollback as rolling;
 use crate::run::{self, Outcome, Request, Summary, Surroundings};
@@ -50,7 +52,7 @@ fn request(work: &WorkArgs) -> Request {
 /// Prints to standard output; a reader that went away is no error.
 macro_rules! say {
     ($($arguments:tt)*) => {
-        let _ = writeln!(std::io::stdout(), $($arguments)*);
+        let _ = writeln!(std::io::stdout(), "{}", redacted(&format!($($arguments)*)));
     };
 }
 
@@ -200,6 +202,54 @@ pub(super) async fn runs(config: &Path, args: &RunsArgs) -> Result<()> {
     }
     say!("{rows}");
     Ok(())
+}
+
+/// Of a rejected row's raw text, a terminal gets so many characters.
+const RAW_COLUMNS: usize = 70;
+
+pub(super) async fn rejects(config: &Path, args: &RejectsArgs) -> Result<()> {
+    let project = open(config)?;
+    let wanted = Wanted::new(&project, args.source.as_deref(), args.rule.as_deref(), args.limit)?;
+    let interrupt = Interrupt::listen()?;
+    let progress = Terminal::default();
+    let around = Surroundings { now: &Utc::now, interrupt: &interrupt, progress: &progress };
+    let groups = rejects::collect(&project, &wanted, &around).await?;
+    if args.json {
+        say!("{}", serde_json::to_string_pretty(&groups).map_err(Error::bug)?);
+        return Ok(());
+    }
+    if groups.is_empty() {
+        say!("no rejected rows");
+        return Ok(());
+    }
+    let mut counts = table(&["source", "rule", "rows"]);
+    for group in &groups {
+        counts.add_row([group.source.as_str(), group.rule.as_str(), &grouped(group.count)]);
+    }
+    say!("{counts}");
+    groups.iter().for_each(show_rejects);
+    Ok(())
+}
+
+fn show_rejects(group: &Group) {
+    say!("\n{} · {}: {}\n  what to do: {}", group.source, group.rule, group.cause, group.remedy);
+    let mut object = "";
+    for row in &group.rows {
+        if row.object != object {
+            object = &row.object;
+            let of = row.delivered_at.map_or(String::new(), |at| format!(" (of {})", at.format("%Y-%m-%d %H:%M")));
+            say!("  {}{of}", shortened(object, usize::MAX));
+        }
+        let raw = row
+            .raw
+            .as_deref()
+            .map_or("(withheld: look it up in the file)".to_owned(), |raw| shortened(raw, RAW_COLUMNS));
+        say!("    line {}: {raw}", row.line);
+    }
+    let rest = group.count - group.rows.len() as u64;
+    if rest > 0 {
+        say!("    and {} more: --source {} --rule {} --limit N", grouped(rest), group.source, group.rule);
+    }
 }
 
 pub(super) async fn show(config: &Path, args: &ShowArgs) -> Result<()> {

@@ -26,8 +26,30 @@ pub(super) fn grouped(number: u64) -> String {
     out
 }
 
+/// A text from outside on one line of so many characters: what a terminal would obey is written out.
+pub(super) fn shortened(text: &str, columns: usize) -> String {
+    let mut plain = String::new();
+    for c in text.trim_end().chars() {
+        if c.is_control() {
+            plain.extend(c.escape_default());
+        } else {
+            plain.push(c);
+        }
+    }
+    match plain.char_indices().nth(columns) {
+        Some(_) => plain.chars().take(columns - 1).chain(['…']).collect(),
+        None => plain,
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn what_a_terminal_would_obey_is_written_out() {
+        assert_eq!(super::shortened("a\tb\u{1b}[2Jنام\n", 40), "a\\tb\\u{1b}[2Jنام");
+        assert_eq!(super::shortened("نام خانوادگی", 4), "نام…");
+    }
+
     #[test]
     fn numbers_are_grouped() {
         assert_eq!(super::grouped(0), "0");

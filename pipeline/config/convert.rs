@@ -12,15 +12,15 @@ use chrono_tz::{TZ_VARIANTS, Tz};
 use super::business::{Business, KpiBase, KpiBasis};
 use super::diagnostics::{Complaints, did_you_mean, nearest, one_of};
 use super::file::{
-    Calendar, Delivery, File, Format, Mode, OnRemoved, RawEngine, RawProject, RawSource, RawSources, RawStorage,
-    RejectedShare, Weekday,
+    Calendar, Delivery, File, Format, Mode, OnRemoved, PersonalData, RawEngine, RawProject, RawSource, RawSources,
+    RawStorage, RejectedShare, Weekday,
 };
 use super::location::{Location, LocationFault, StoreKind, StoreRoot};
 use super::read::Reader;
 use super::values::{ByteSize, Currency, Day, Delimiter, Quote, Span};
 use super::wrappers::{Entries, OneOrMany, Placed, Secret};
 use super::{
-    Config, Csv, Dates, Engine, Expression, Mapping, Numbers, Project, Publish, SkipRule, Source, Storage, StoreOptions,
+    Config, Csv, Dates, Engine, Expression, Mapping, Numbers, Pii, Project, Publish, SkipRule, Source, Storage, StoreOptions,
 };
 use crate::calendar::DateFormat;
 use crate::contract::{ColumnType, Contract, SourceName};
@@ -78,7 +78,8 @@ fn project(reader: &mut Reader, raw: Option<Placed<RawProject>>) -> Project {
     project_of(reader, raw, timezone)
 }
 
-fn project_of(reader: &Reader, raw: RawProject, timezone: Tz) -> Project {
+fn project_of(reader: &mut Reader, raw: RawProject, timezone: Tz) -> Project {
+    let pii = pii(reader, &raw);
     let calendar = raw.calendar.unwrap_or(Calendar::Gregorian);
     let (week_start, weekend) = match calendar {
         Calendar::Gregorian => (Weekday::Monday, vec![Weekday::Saturday, Weekday::Sunday]),
@@ -97,6 +98,41 @@ fn project_of(reader: &Reader, raw: RawProject, timezone: Tz) -> Project {
         week_start: weekday(raw.week_start.unwrap_or(week_start)),
         weekend,
         history_starts_on: raw.history_starts_on.map(Day::date),
+        pii,
+    }
+}
+
+/// A shorter key could be found by trying.
+const LEAST_KEY_CHARS: usize = 16;
+
+fn pii(reader: &mut Reader, raw: &RawProject) -> Pii {
+    let key = raw.pii_key.as_ref();
+    match (raw.pii.unwrap_or(PersonalData::Keep), key) {
+        (PersonalData::Keep, None) => Pii::Keep,
+        (PersonalData::Drop, None) => Pii::Drop,
+        (PersonalData::Pseudonymise, Some(key)) => {
+            if key.value.expose().chars().count() < LEAST_KEY_CHARS {
+                let message = format!("`pii_key` has fewer than {LEAST_KEY_CHARS} characters");
+                reader.complain_with_hint(key.span.clone(), message, "make one with `openssl rand -hex 32`");
+            }
+            Pii::Pseudonymise(key.value.clone())
+        }
+        (PersonalData::Pseudonymise, None) => {
+            let hint = "pii = \"pseudonymise\" needs one: pii_key = \"${BAZGASHT_PII_KEY}\"";
+            reader.missing("project.pii_key", None, hint);
+            Pii::Drop
+        }
+        (PersonalData::Keep | PersonalData::Drop, Some(key)) => {
+            if !reader.was_dropped("project.pii") {
+                let hint = "write pii = \"pseudonymise\", or take the key out";
+                reader.complain_with_hint(
+                    key.span.clone(),
+                    "`pii_key` is for pseudonyms, and `pii` asks for none",
+                    hint,
+                );
+            }
+            Pii::Drop
+        }
     }
 }
 

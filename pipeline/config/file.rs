@@ -83,6 +83,25 @@ table! {
         /// The first business day of the history. Rows before it are rejected, and it is where left-censoring
         /// is counted from. By default 2000-01-01 and the first purchase.
         pub history_starts_on: Option<Day>,
+        /// What becomes of personal data (names, birth dates, phone numbers, e-mail addresses, the words of `reason`)
+        /// before anything is written. With `drop` or `pseudonymise` the raw text of rejected rows isn't kept
+        /// either, and birthdays are unknown. By default `keep`.
+        pub pii: Option<PersonalData>,
+        /// The secret that pseudonyms are hashed with, at least 16 characters: `${BAZGASHT_PII_KEY}`. With another one
+        /// everything is read again, and nobody has the pseudonym that they had.
+        pub pii_key: Option<Placed<Secret>>,
+    }
+}
+
+choice! {
+    /// What becomes of personal data.
+    pub enum PersonalData {
+        /// It is kept as it is.
+        Keep,
+        /// It becomes NULL; customers' ids stay.
+        Drop,
+        /// Texts and customers' ids become keyed hashes, the same in every source; dates become NULL.
+        Pseudonymise,
     }
 }
 

@@ -397,6 +397,9 @@ fn web_object(text: &str, base: &Path) -> Result<Location, LocationFault> {
 
 fn parse_glob(text: &str) -> Result<Pattern, LocationFault> {
     let hint = "`*` matches within a folder, `**/` through folders, `[*]` a star itself";
+    if text.split('/').any(|part| part == "..") {
+        return Err(LocationFault::new("has `..` in its glob", "write `..` before the first `*`, `?` or `[` alone"));
+    }
     Pattern::new(text).map_err(|_| LocationFault::new("is not a proper glob", hint))
 }
 
@@ -506,6 +509,7 @@ mod tests {
         assert_eq!(fault("https://host/*.csv"), "names no file, and a web server can't be listed");
         assert_eq!(fault("https://host/a.csv?key=1"), "has a query (`?…`) or a fragment (`#…`)");
         assert_eq!(fault("raw/[a.csv"), "is not a proper glob");
+        assert_eq!(fault("raw/*/../../../etc/passwd"), "has `..` in its glob");
     }
 
     #[test]

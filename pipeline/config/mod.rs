@@ -28,6 +28,7 @@ use chrono_tz::Tz;
 
 use crate::calendar::DateFormat;
 use crate::contract::{Contract, SourceName};
+use crate::redact;
 
 pub use business::{Business, Parameter, ParameterType, ParameterValue};
 pub use convert::DEFAULT_RETRY_FOR;
@@ -70,6 +71,16 @@ pub struct Project {
     pub week_start: chrono::Weekday,
     pub weekend: Vec<chrono::Weekday>,
     pub history_starts_on: Option<NaiveDate>,
+    pub pii: Pii,
+}
+
+/// What becomes of personal data.
+#[derive(Debug, Clone)]
+pub enum Pii {
+    Keep,
+    Drop,
+    /// With the key of the keyed hash.
+    Pseudonymise(Secret),
 }
 
 /// Where results go. Neither lake nor marts lies in the other.
@@ -198,7 +209,25 @@ impl Config {
         let text = std::fs::read_to_string(path).map_err(|error| unreadable(&shown, &error))?;
         let absolute = std::path::absolute(path).map_err(|error| unreadable(&shown, &error))?;
         let folder = absolute.parent().unwrap_or(Path::new("/"));
-        Config::parse(&shown, folder, &text, &|name| std::env::var(name).ok())
+        let environment = |name: &str| {
+            let value = std::env::var(name).ok();
+            value.iter().filter(|_| redact::sounds_secret(name)).for_each(|secret| redact::learn(secret));
+            value
+        };
+        let config = Config::parse(&shown, folder, &text, &environment)?;
+        config.secrets().for_each(redact::learn);
+        Ok(config)
+    }
+
+    /// What must never be shown.
+    fn secrets(&self) -> impl Iterator<Item = &str> {
+        let stores = self.sources.values().map(|source| &source.options).chain([&self.storage.options]);
+        let options = stores.flat_map(|options| &options.0).filter(|(name, _)| redact::sounds_secret(name));
+        let key = match &self.project.pii {
+            Pii::Pseudonymise(key) => Some(key),
+            Pii::Keep | Pii::Drop => None,
+        };
+        options.map(|(_, secret)| secret).chain(key).map(Secret::expose)
     }
 
     /// Reads `text`, which complaints quote as the file `shown`. Relative paths start at `folder`, an absolute one;

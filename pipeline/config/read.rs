@@ -14,6 +14,7 @@ use super::diagnostics::{Complaint, Complaints, Place, TextFile, did_you_mean, n
 use super::expression::unquoted;
 use super::file::File;
 use super::substitute::{Environment, Fault, FaultyValue, substitute};
+use crate::redact;
 
 /// What conversion needs beside the raw tables.
 pub struct Reader {
@@ -36,7 +37,8 @@ pub fn read(
     environment: Environment<'_>,
 ) -> Result<(File, Reader), Complaints> {
     let (mut root, syntax_errors) = DeTable::parse_recoverable(text);
-    let file = TextFile::new(path, masked(text, root.get_ref()));
+    let unread = if syntax_errors.is_empty() { vec![] } else { secret_lines(text) };
+    let file = TextFile::new(path, masked(text, root.get_ref(), &unread));
     let mut reader = Reader { file, folder, complaints: Complaints::default(), dropped: BTreeSet::new() };
     for error in &syntax_errors {
         reader.complain(error.span().unwrap_or(0..0), error.message().replace('\n', ", "));
@@ -209,41 +211,72 @@ fn take_out_where(
 }
 
 /// The text for quoting in complaints: secrets that stand in the file itself are starred out, byte for byte.
-fn masked(text: &str, root: &DeTable<'_>) -> String {
-    let mut spans = user_info_spans(text);
+fn masked(text: &str, root: &DeTable<'_>, unread: &[Range<usize>]) -> String {
+    let mut spans = redact::url_secrets(text);
     secret_spans(root, false, &mut spans);
     let mut bytes = text.as_bytes().to_vec();
     for span in spans {
         let written = &text[span.clone()];
         let secret = unquoted(written);
-        if !secret.contains("${") {
-            let start = span.start + (written.len() - secret.len()) / 2;
-            bytes[start..start + secret.len()].fill(b'*');
-        }
+        let start = span.start + (written.len() - secret.len()) / 2;
+        star_out(&mut bytes[start..start + secret.len()]);
     }
+    unread.iter().for_each(|span| bytes[span.clone()].fill(b'*'));
     String::from_utf8(bytes).unwrap_or_default()
+}
+
+/// All but the names of variables: those help and tell nothing.
+fn star_out(secret: &mut [u8]) {
+    let mut at = 0;
+    while at < secret.len() {
+        let rest = &secret[at..];
+        let variable = rest.starts_with(b"${").then(|| rest.iter().position(|byte| *byte == b'}')).flatten();
+        let literal = if rest.starts_with(b"$${") { 3 } else { 1 };
+        at += match variable {
+            Some(end) => end + 1,
+            None => {
+                secret[at..at + literal].fill(b'*');
+                literal
+            }
+        };
+    }
+}
+
+/// What stands after `=` where a secret may stand, line by line: of a text that is no TOML, nothing else can be told.
+fn secret_lines(text: &str) -> Vec<Range<usize>> {
+    let mut in_options = false;
+    let mut spans = Vec::new();
+    let mut start = 0;
+    for line in text.split_inclusive('\n') {
+        if line.trim_start().starts_with('[') {
+            in_options = line.contains("options");
+        } else if let Some(equals) = line.find('=')
+            && (in_options || line[..equals].contains("options") || redact::sounds_secret(&line[..equals]))
+        {
+            spans.push(start + equals + 1..start + line.trim_end().len());
+        }
+        start += line.len();
+    }
+    spans
 }
 
 /// The values of `options` tables, and of keys that sound like a secret wherever they stand.
 fn secret_spans(table: &DeTable<'_>, in_options: bool, spans: &mut Vec<Range<usize>>) {
     for (key, value) in table.iter() {
         let name = key.get_ref().to_lowercase();
-        let sounds_secret = ["secret", "token", "password"].iter().any(|word| name.contains(word));
         match value.get_ref() {
             DeValue::Table(inner) => secret_spans(inner, in_options || name == "options", spans),
-            DeValue::String(_) if in_options || sounds_secret => spans.push(value.span()),
+            other if in_options || redact::sounds_secret(&name) => string_spans(other, value.span(), spans),
             _ => {}
         }
     }
 }
 
-/// `user:password` of `scheme://user:password@host`.
-fn user_info_spans(text: &str) -> Vec<Range<usize>> {
-    let starts = text.match_indices("://").map(|(at, mark)| at + mark.len());
-    starts
-        .filter_map(|start| {
-            let length = text[start..].find(|c: char| matches!(c, '@' | '/' | '"' | '\'') || c.is_whitespace())?;
-            text[start + length..].starts_with('@').then_some(start..start + length)
-        })
-        .collect()
+fn string_spans(value: &DeValue<'_>, span: Range<usize>, spans: &mut Vec<Range<usize>>) {
+    match value {
+        DeValue::String(_) => spans.push(span),
+        DeValue::Array(items) => items.iter().for_each(|item| string_spans(item.get_ref(), item.span(), spans)),
+        DeValue::Table(table) => table.iter().for_each(|(_, inner)| string_spans(inner.get_ref(), inner.span(), spans)),
+        _ => {}
+    }
 }

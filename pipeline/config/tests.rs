@@ -42,6 +42,7 @@ fn environment(name: &str) -> Option<String> {
     match name {
         "BUCKET" => Some("shop".to_owned()),
         "SECRET" => Some("hunter2".to_owned()),
+        "BAZGASHT_PII_KEY" => Some("a key of some length".to_owned()),
         _ => None,
     }
 }
@@ -332,7 +333,7 @@ fn a_bad_value_says_what_it_must_be() {
     assert_eq!(
         project("engine = 5"),
         "5: [project] has no key `engine` (it may have `name`, `timezone`, `calendar`, \
-        `currency`, `week_start`, `weekend` or `history_starts_on`)"
+        `currency`, `week_start`, `weekend`, `history_starts_on`, `pii` or `pii_key`)"
     );
     assert_eq!(
         complaint("GBP", "gbp"),
@@ -583,4 +584,29 @@ fn assert_documented(schema: &serde_json::Value, path: &str) {
     for (name, about) in schema["definitions"].as_object().into_iter().flatten() {
         assert_documented(about, name);
     }
+}
+
+#[test]
+fn pseudonyms_need_a_key_and_nothing_else_takes_one() {
+    let with = |lines: &str| MINIMAL.replace("currency = \"GBP\"", &format!("currency = \"GBP\"\n{lines}"));
+    assert!(matches!(good(MINIMAL).project.pii, Pii::Keep));
+    assert!(matches!(good(&with("pii = \"drop\"")).project.pii, Pii::Drop));
+    let keyed = "pii = \"pseudonymise\"\npii_key = \"${BAZGASHT_PII_KEY}\"";
+    assert!(
+        matches!(&good(&with(keyed)).project.pii, Pii::Pseudonymise(key) if key.expose() == "a key of some length")
+    );
+    let told = |lines: &str| complaints(&with(lines)).join("\n");
+    assert!(told("pii = \"pseudonymise\"").contains("[project] has no `pii_key`"));
+    assert!(told("pii = \"pseudonymise\"\npii_key = \"${SECRET}\"").contains("fewer than 16 characters"));
+    assert!(told("pii_key = \"${BAZGASHT_PII_KEY}\"").contains("`pii` asks for none"));
+    let written_out = complaints(&with("pii = \"drop\"\npii_key = \"a key in the file itself\""));
+    assert!(!written_out.join("").contains("in the file itself"));
+}
+
+#[test]
+fn what_is_secret_in_an_url_is_starred_out_of_quotations() {
+    let url = "./orders/*.csv\"\nformat = \"https://user:hunter2@host/x?sv=1&sig=hunter2&x-token=hunter2";
+    let Err(complaints) = parse(&MINIMAL.replace("./orders/*.csv", url)) else { panic!("no complaint") };
+    let rendered = complaints.render(false);
+    assert!(!rendered.contains("hunter2") && rendered.contains("sv=1"), "{rendered}");
 }

@@ -19,6 +19,7 @@ use crate::contract::{ColumnType, Contract};
 use crate::decode::{Kind, LINE_COLUMN};
 use crate::engine::register_functions;
 use crate::error::{Error, Result};
+use crate::model::guard;
 
 /// A source's mapping, as written: which raw columns it names is known, their types are not yet.
 pub struct Mapping {
@@ -155,7 +156,7 @@ impl Mapping {
         let skip = self.skip.iter().map(|(rule, sql)| {
             let expr = nulled(self.context.parse_sql_expr(sql, &df_schema)?, &absent)?;
             if expr.get_type(&df_schema)? != DataType::Boolean {
-                return Err(Error::config(format!("skip.{rule}: `{sql}` is not a condition (true or false)")));
+                return Err(Error::config(format!("skip.{rule}: not a condition (true or false)")));
             }
             Ok((rule.clone(), self.context.create_physical_expr(expr, &df_schema)?))
         });
@@ -177,6 +178,7 @@ impl Mapping {
 fn check(context: &SessionContext, sql: &str) -> Result<BTreeSet<String>> {
     let state = context.state();
     let parsed = state.sql_to_expr(sql, &Dialect::Generic)?;
+    guard::expression(&state, &parsed).map_err(|fault| fault.error)?;
     let mut names = BTreeSet::new();
     let found = visit_expressions(&parsed, |expr: &SqlExpr| match expr {
         SqlExpr::Identifier(name) => {
@@ -186,9 +188,6 @@ fn check(context: &SessionContext, sql: &str) -> Result<BTreeSet<String>> {
         }
         SqlExpr::CompoundIdentifier(_) => {
             ControlFlow::Break("a column with a dot in its name is written in double quotes")
-        }
-        SqlExpr::Subquery(_) | SqlExpr::Exists { .. } | SqlExpr::InSubquery { .. } => {
-            ControlFlow::Break("a mapping may not contain a query")
         }
         _ => ControlFlow::Continue(()),
     });
@@ -239,12 +238,13 @@ fn missing_column(contract: &Contract, column: &str, missing: &[String], found: 
     let nearest =
         found.iter().min_by_key(|f| strsim::damerau_levenshtein(&f.to_lowercase(), &missing[0].to_lowercase()));
     let hint = nearest.map_or(String::new(), |n| format!("; did you mean \"{n}\"?"));
+    let has =
+        if found.is_empty() { "its names are withheld".to_owned() } else { format!("it has: {}", found.join(", ")) };
     Error::config(format!(
         "source {}: the required column `{column}` needs the raw column \"{}\", which the file doesn't have{hint}\n  \
-         it has: {}\n  hint: map it under [sources.{}.columns], as {column} = '\"raw name\"'",
+         {has}\n  hint: map it under [sources.{}.columns], as {column} = '\"raw name\"'",
         contract.source,
         missing.join("\", \""),
-        found.join(", "),
         contract.source
     ))
 }

@@ -9,11 +9,13 @@ mod keys;
 mod mapping;
 mod numbers;
 mod output;
+mod privacy;
 mod rules;
 
 pub use mapping::{Mapping, RawShape};
 pub use numbers::NumberStyle;
 pub use output::{put_batch, put_bytes};
+pub use privacy::{Key, Privacy};
 pub use rules::{RULES, Rule};
 
 use std::collections::BTreeMap;
@@ -57,6 +59,7 @@ pub struct Decoding {
     pub calendar: BusinessCalendar,
     pub currency: String,
     pub history_starts_on: Option<NaiveDate>,
+    pub privacy: Privacy,
 }
 
 /// How a column's dates or times are written: the first format that fits entirely wins.
@@ -90,7 +93,17 @@ impl Decoding {
             .part("calendar", self.calendar.kind.as_str())
             .part("currency", &self.currency)
             .part("history", &format!("{:?}", self.history_starts_on));
+        if let Some(privacy) = self.privacy.fingerprint() {
+            hasher.part("pii", &privacy);
+        }
         hasher.finish()
+    }
+
+    /// Binds the mapping to a file's columns. Without a header the first row is taken for one: where raw text is
+    /// withheld, the names that were found are too.
+    fn bind(&self, shape: &RawShape, found: &[String]) -> Result<mapping::Bound> {
+        let shown = if self.privacy.keeps_raw_text() { found } else { &[] };
+        self.mapping.bind(&self.contract, shape, shown)
     }
 
     /// The format of an object, from the config or its name.
@@ -259,7 +272,7 @@ fn decode_rows(decoder: &mut dyn Decoder, decoding: &Decoding, output: &mut Outp
         }
         let shape = RawShape::of(decoder.kind(), &batch.columns, decoding.numbers);
         if bound.as_ref().is_none_or(|b: &mapping::Bound| !b.fits(&batch.columns)) {
-            bound = Some(decoding.mapping.bind(&decoding.contract, &shape, decoder.columns_found())?);
+            bound = Some(decoding.bind(&shape, decoder.columns_found())?);
         }
         if let Some(bound) = &bound {
             rules::process(&batch, bound, decoding, output)?;

@@ -50,7 +50,8 @@ pub(super) struct Output {
     converter: Option<RowConverter>,
     months: BTreeMap<PartitionId, MonthOut>,
     known_days: BTreeMap<i32, Month>,
-    rejects: Vec<(i64, &'static str, String)>,
+    keeps_raw_text: bool,
+    rejects: Vec<(i64, &'static str, Option<String>)>,
     rejects_out: Option<(PathBuf, ParquetOut)>,
     absent: std::collections::BTreeSet<String>,
     time_column: Option<usize>,
@@ -86,6 +87,7 @@ impl Output {
             converter: None,
             months: BTreeMap::new(),
             known_days: BTreeMap::new(),
+            keeps_raw_text: decoding.privacy.keeps_raw_text(),
             rejects: vec![],
             rejects_out: None,
             read: 0,
@@ -116,16 +118,22 @@ impl Output {
         }
     }
 
+    /// Keeps a row that broke a rule, with its raw text where that may be kept.
     pub fn reject(&mut self, line: u64, rule: &'static str, raw: &str) -> Result<()> {
+        let raw = self.keeps_raw_text.then(|| raw.to_owned());
+        self.reject_with(line, rule, raw)
+    }
+
+    fn reject_with(&mut self, line: u64, rule: &'static str, raw: Option<String>) -> Result<()> {
         *self.rejected.entry(rule.to_owned()).or_default() += 1;
-        self.rejects.push((line.cast_signed(), rule, raw.to_owned()));
+        self.rejects.push((line.cast_signed(), rule, raw));
         if self.rejects.len() >= REJECTS_PER_BATCH { self.write_rejects() } else { Ok(()) }
     }
 
-    /// The object as a whole can't be decoded: one row, unreadable.
+    /// The object as a whole can't be decoded: one row, unreadable. `detail` quotes nothing of the content.
     pub fn reject_file(&mut self, detail: &str) -> Result<()> {
         self.read(1);
-        self.reject(1, "unreadable_file", detail)
+        self.reject_with(1, "unreadable_file", Some(detail.to_owned()))
     }
 
     fn write_rejects(&mut self) -> Result<()> {
@@ -137,7 +145,7 @@ impl Output {
         let rejects = std::mem::take(&mut self.rejects);
         let lines: Int64Array = rejects.iter().map(|r| r.0).collect();
         let rules: StringArray = rejects.iter().map(|r| Some(r.1)).collect();
-        let raws: StringArray = rejects.iter().map(|r| Some(r.2.as_str())).collect();
+        let raws: StringArray = rejects.iter().map(|r| r.2.as_deref()).collect();
         let batch = RecordBatch::try_new(rejects_schema(), vec![Arc::new(lines), Arc::new(rules), Arc::new(raws)])?;
         match &mut self.rejects_out {
             Some((_, out)) => out.write(&batch),

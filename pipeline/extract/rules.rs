@@ -183,7 +183,7 @@ fn map(
             }
         }
         let values = check(column, values, decoding, &mut reject, output)?;
-        columns.push(values);
+        columns.push(decoding.privacy.apply(column, values));
     }
     Ok(columns)
 }

@@ -250,7 +250,7 @@ pub(super) async fn holds_any(lake: &Storage, file: &LakeFile, wanted: &BTreeSet
 }
 
 /// The hashes of an index file, each as often as it has rows.
-pub(super) async fn read_keys(lake: &Storage, file: &LakeFile) -> Result<Vec<u64>> {
+pub async fn read_keys(lake: &Storage, file: &LakeFile) -> Result<Vec<u64>> {
     let file = KeyFile { extract: 0, partition: PartitionId::Whole, bytes: verified::read(lake, file).await? };
     Ok((0..file.len()).map(|i| file.get(i)).collect())
 }

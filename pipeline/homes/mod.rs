@@ -17,7 +17,7 @@ use crate::snapshot::{ExtractRecord, Homes, PartitionId, SourceState};
 use crate::sources::Source;
 use crate::storage::Storage;
 
-pub use index::{encode_keys, hash_key};
+pub use index::{encode_keys, hash_key, read_keys};
 
 /// What changed between two states of a source.
 struct Change<'a> {

@@ -3,12 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use datafusion::execution::SessionState;
 use datafusion::prelude::SessionContext;
 use include_dir::{Dir, DirEntry, include_dir};
 
 use super::front_matter::{FrontMatter, PartitionBy};
-use super::{Body, Column, Form, Layer, Model, Read, Table, seed, seed_rules, sql};
+use super::guard::Fault;
+use super::{Body, Check, Column, Form, Layer, Model, Read, Table, seed, seed_rules, sql};
 use crate::calendar;
+use crate::confine;
 use crate::error::{Error, Result};
 
 static EMBEDDED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/sql");
@@ -54,16 +57,16 @@ impl Catalog {
         }
         let mut complaints = Vec::new();
         let mut models = BTreeMap::new();
-        let state = SessionContext::new().state();
+        let parser = Parser::new(sources);
         for file in &files {
-            match parse_file(&state, file, sources) {
+            match parser.parse_file(file) {
                 Ok(Some(model)) => {
                     if let Some(twin) = models.insert(model.name.clone(), model) {
                         complaints.push(format!("{}: another file declares the model `{}` too", file.path, twin.name));
                     }
                 }
                 Ok(None) => {}
-                Err(e) => complaints.push(format!("{}: {e}", file.place)),
+                Err(fault) => complaints.push(fault.in_file(&file.place)),
             }
         }
         complaints.extend(files.iter().filter(|file| file.path.starts_with("seeds/")).flat_map(seed_faults));
@@ -143,6 +146,13 @@ fn folder_files(dir: &Path) -> Result<Vec<SourceFile>> {
             if !matches!(path.extension().and_then(|e| e.to_str()), Some("sql" | "csv")) {
                 continue;
             }
+            if !confine::is_file_inside(dir, &path) {
+                return Err(Error::config(format!(
+                    "{}: not a file, or a link that leads out of {}",
+                    path.display(),
+                    dir.display()
+                )));
+            }
             let text = std::fs::read_to_string(&path).map_err(|e| Error::config(format!("{}: {e}", path.display())))?;
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             found.push(SourceFile { path: format!("{layer}/{name}"), place: path.display().to_string(), text });
@@ -158,19 +168,43 @@ fn folder_files(dir: &Path) -> Result<Vec<SourceFile>> {
     Ok(found)
 }
 
-fn parse_file(
-    state: &datafusion::execution::SessionState,
-    file: &SourceFile,
-    sources: &BTreeSet<String>,
-) -> Result<Option<Model>> {
+/// Parses models one by one, each as if it stood alone.
+pub struct Parser {
+    state: SessionState,
+    sources: BTreeSet<String>,
+}
+
+impl Parser {
+    /// `sources` are the configured ones.
+    pub fn new(sources: &BTreeSet<String>) -> Self {
+        Parser { state: SessionContext::new().state(), sources: sources.clone() }
+    }
+
+    /// A model or seed by its path (`marts/rfm.sql`); `None` for a variant that the sources don't ask for.
+    ///
+    /// # Errors
+    /// What is wrong with it, after path and line.
+    pub fn parse(&self, path: &str, text: &str) -> Result<Option<Model>, String> {
+        let file = SourceFile { path: path.to_owned(), place: path.to_owned(), text: text.to_owned() };
+        self.parse_file(&file).map_err(|fault| fault.in_file(path))
+    }
+
+    fn parse_file(&self, file: &SourceFile) -> Result<Option<Model>, Fault> {
+        parse_file(&self.state, file, &self.sources)
+    }
+}
+
+fn parse_file(state: &SessionState, file: &SourceFile, sources: &BTreeSet<String>) -> Result<Option<Model>, Fault> {
     let path = Path::new(&file.path);
     let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let layer = match path.parent().and_then(|p| p.to_str()) {
-        Some("seeds") => return seed_model(file, stem).map(Some),
+        Some("seeds") => {
+            return require_name(&stem).and_then(|()| seed_model(file, stem)).map(Some).map_err(Fault::from);
+        }
         Some("staging") => Layer::Staging,
         Some("intermediate") => Layer::Intermediate,
         Some("marts") => Layer::Mart,
-        _ => return Err(Error::config("models live in staging/, intermediate/, marts/ or seeds/")),
+        _ => return Err(Fault::new(None, "models live in staging/, intermediate/, marts/ or seeds/")),
     };
     let (front, body) = FrontMatter::split(&file.text)?;
     let fits = front.requires.iter().all(|s| sources.contains(s)) && !front.without.iter().any(|s| sources.contains(s));
@@ -178,18 +212,18 @@ fn parse_file(
         return Ok(None);
     }
     let name = front.name.clone().unwrap_or(stem);
+    require_name(&name)?;
     let columns = front.columns()?;
     for key in &front.grain {
         if !columns.iter().any(|c| &c.name == key) {
-            return Err(Error::config(format!("the grain's column `{key}` is not among [columns]")));
+            return Err(Fault::new(None, format!("the grain's column `{key}` is not among [columns]")));
         }
     }
     let parsed = sql::parse(state, &body)?;
     let (checks, warnings) = front.checks()?;
     let mut parameters = parsed.parameters.clone();
     for check in checks.iter().chain(&warnings) {
-        let inner = sql::parse(state, &check.sql).map_err(|e| e.at(format!("check `{}`", check.name)))?;
-        parameters.extend(inner.parameters);
+        parameters.extend(check_parameters(state, check, &parsed.tables)?);
     }
     require_order(&front.grain, &parsed.order)?;
     let reads = reads(&name, &front, &parsed.tables)?;
@@ -213,6 +247,37 @@ fn parse_file(
         reads,
         parameters,
     }))
+}
+
+/// A model's name stands in the lake's paths and in SQL, and none may pass for a table that is none of the models.
+fn require_name(name: &str) -> Result<()> {
+    const TAKEN: [&str; 6] = ["calendar", "calendar_periods", "data_quality", "run_log", "source", "this"];
+    if TAKEN.contains(&name) {
+        return Err(Error::config(format!("`{name}` is the name of a table of the program's own")));
+    }
+    if !sql::is_plain_name(name) {
+        return Err(Error::config(format!(
+            "`{}` cannot name a model: use lower-case letters, digits and `_`, a letter first",
+            name.escape_debug()
+        )));
+    }
+    Ok(())
+}
+
+/// The parameters that a check names. It reads the model itself, as `this`, and what that reads.
+fn check_parameters(state: &SessionState, check: &Check, tables: &BTreeSet<Table>) -> Result<BTreeSet<String>, Fault> {
+    let at = |fault: Fault| {
+        let fault = fault.after(check.line);
+        Fault { error: fault.error.at(format!("check `{}`", check.name)), ..fault }
+    };
+    let parsed = sql::parse(state, &check.sql).map_err(at)?;
+    let this = Table::Model("this".to_owned());
+    match parsed.tables.iter().find(|table| **table != this && !tables.contains(table)) {
+        Some(other) => {
+            Err(at(Fault::new(None, format!("`{other}` is neither `this` nor a table that the model itself reads"))))
+        }
+        None => Ok(parsed.parameters),
+    }
 }
 
 /// Equal rows of a grain must come out side by side: that is how its uniqueness is checked while writing.

@@ -1,7 +1,10 @@
 //! The comment block at a model's head, in TOML: what the model says of itself.
 
+use std::collections::BTreeMap;
+
 use arrow::datatypes::{DataType, TimeUnit};
 use serde::Deserialize;
+use toml::de::{DeTable, DeValue};
 
 use super::{Column, Span};
 use crate::error::{Error, Result};
@@ -14,6 +17,8 @@ const CLOSE: &str = "---*/";
 pub struct Check {
     pub name: String,
     pub sql: String,
+    /// The line of the model's file on which the SQL begins.
+    pub line: usize,
 }
 
 /// A rule about one value of a column, checked while the partition is written.
@@ -63,6 +68,9 @@ pub(super) struct FrontMatter {
     pub checks: toml::Table,
     #[serde(default)]
     pub warnings: toml::Table,
+    /// The text itself, for the lines that complaints name.
+    #[serde(skip)]
+    head: String,
 }
 
 #[derive(Debug, Deserialize, PartialEq, Eq)]
@@ -100,7 +108,8 @@ impl FrontMatter {
         let (head, body) = inner
             .split_once(CLOSE)
             .ok_or_else(|| Error::config(format!("the front matter has no end: expected `{CLOSE}`")))?;
-        let front: FrontMatter = toml::from_str(head).map_err(Error::config)?;
+        let mut front: FrontMatter = toml::from_str(head).map_err(Error::config)?;
+        front.head = head.to_owned();
         let padding = "\n".repeat(head.matches('\n').count());
         Ok((front, padding + body))
     }
@@ -118,7 +127,7 @@ impl FrontMatter {
 
     /// The checks that keep a run from publishing, and those that only warn.
     pub fn checks(&self) -> Result<(Vec<Check>, Vec<Check>)> {
-        Ok((checks(&self.checks)?, checks(&self.warnings)?))
+        Ok((checks(&self.checks, "checks", &self.head)?, checks(&self.warnings, "warnings", &self.head)?))
     }
 
     pub fn forms(&self) -> Result<Vec<(String, super::Form)>> {
@@ -136,14 +145,31 @@ impl FrontMatter {
     }
 }
 
-fn checks(table: &toml::Table) -> Result<Vec<Check>> {
+fn checks(table: &toml::Table, key: &str, head: &str) -> Result<Vec<Check>> {
+    let lines = lines(key, head);
     table
         .iter()
         .map(|(name, value)| match value.as_str() {
-            Some(sql) => Ok(Check { name: name.clone(), sql: sql.to_owned() }),
+            Some(sql) => {
+                let line = lines.get(name).copied().unwrap_or(1);
+                Ok(Check { name: name.clone(), sql: sql.to_owned(), line })
+            }
             None => Err(Error::config(format!("check `{name}` is not a text with a SELECT"))),
         })
         .collect()
+}
+
+/// The lines on which the texts of a table of the front matter begin. Its first line is the file's.
+fn lines(key: &str, head: &str) -> BTreeMap<String, usize> {
+    let (root, _) = DeTable::parse_recoverable(head);
+    let Some(DeValue::Table(table)) = root.get_ref().get(key).map(|value| value.get_ref()) else {
+        return BTreeMap::new();
+    };
+    let line = |start: usize| {
+        let opened = ["\"\"\"\n", "'''\n"].iter().any(|quote| head[start..].starts_with(quote));
+        head[..start].matches('\n').count() + 1 + usize::from(opened)
+    };
+    table.iter().map(|(name, value)| (name.get_ref().to_string(), line(value.span().start))).collect()
 }
 
 fn form(table: &str, raw: &RawForm) -> Result<super::Form> {

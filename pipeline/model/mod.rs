@@ -2,12 +2,13 @@
 
 mod catalog;
 mod front_matter;
+pub(crate) mod guard;
 mod seed;
 mod seed_rules;
 mod sql;
 
 pub(crate) use catalog::embedded;
-pub use catalog::{Catalog, Origin};
+pub use catalog::{Catalog, Origin, Parser};
 pub use front_matter::{Check, ColumnCheck, type_name};
 pub use seed::seed_batch;
 

@@ -10,7 +10,7 @@ use datafusion::sql::parser::Statement as DfStatement;
 use datafusion::sql::sqlparser::ast::{Expr, OrderByKind, Query, Statement, Value, visit_expressions};
 
 use super::Table;
-use crate::error::{Error, Result};
+use super::guard::{self, Fault};
 
 #[derive(Debug)]
 pub(super) struct Parsed {
@@ -22,30 +22,42 @@ pub(super) struct Parsed {
 
 /// Parses one SELECT. Anything else, and any table that isn't a model's or a source's name, is refused:
 /// a model can neither write nor read outside the lake.
-pub(super) fn parse(state: &SessionState, sql: &str) -> Result<Parsed> {
+///
+/// # Errors
+/// What is wrong, with its line in `sql`; where that can't be told, the line on which the SQL begins.
+pub(super) fn parse(state: &SessionState, sql: &str) -> Result<Parsed, Fault> {
+    let first = sql.lines().take_while(|line| line.trim().is_empty()).count() + 1;
+    parse_select(state, sql).map_err(|fault| Fault { line: fault.line.or(Some(first)), ..fault })
+}
+
+fn parse_select(state: &SessionState, sql: &str) -> Result<Parsed, Fault> {
+    let not_a_select = || Fault::new(None, "a model is one SELECT, nothing else");
     let statement = state.sql_to_statement(sql, &Dialect::Generic)?;
-    let DfStatement::Statement(inner) = &statement else {
-        return Err(Error::config("a model is one SELECT, nothing else"));
-    };
-    let Statement::Query(query) = inner.as_ref() else {
-        return Err(Error::config("a model is one SELECT, nothing else"));
-    };
+    let DfStatement::Statement(inner) = &statement else { return Err(not_a_select()) };
+    let Statement::Query(query) = inner.as_ref() else { return Err(not_a_select()) };
+    guard::query(state, query)?;
     let references = state.resolve_table_references(&statement)?;
-    let tables = references.iter().map(table).collect::<Result<_>>()?;
+    let tables = references.iter().map(|reference| table(query, reference)).collect::<Result<_, Fault>>()?;
     Ok(Parsed { tables, parameters: parameters(query), order: order(query) })
 }
 
-fn table(reference: &TableReference) -> Result<Table> {
-    let plain = |name: &str| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+fn table(query: &Query, reference: &TableReference) -> Result<Table, Fault> {
     match reference {
-        TableReference::Bare { table } if plain(table) => Ok(Table::Model(table.to_string())),
-        TableReference::Partial { schema, table } if &**schema == "source" && plain(table) => {
+        TableReference::Bare { table } if is_plain_name(table) => Ok(Table::Model(table.to_string())),
+        TableReference::Partial { schema, table } if &**schema == "source" && is_plain_name(table) => {
             Ok(Table::Source(table.to_string()))
         }
-        other => Err(Error::config(format!(
-            "`{other}` is not a table that a model may read: name another model, or source.<name> in staging"
-        ))),
+        other => Err(Fault::new(
+            guard::line_of_table(query, other.table()),
+            format!("`{other}` is not a table that a model may read: name another model, or source.<name> in staging"),
+        )),
     }
+}
+
+/// Whether SQL can name it without quotes and it can stand in a path: lower-case letters, digits and `_`.
+pub(super) fn is_plain_name(name: &str) -> bool {
+    let word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    name.chars().all(word) && name.starts_with(|c: char| word(c) && !c.is_ascii_digit())
 }
 
 fn parameters(query: &Query) -> BTreeSet<String> {

@@ -27,6 +27,14 @@ bench-objects OBJECTS="100000":
 demo:
     cargo run --locked -- demo
 
+# Arbitrary bytes for config, decoders, models and mappings, guided by coverage, so many seconds each (needs
+# cargo-fuzz and a C++ compiler; the first time it compiles everything again, with that coverage).
+fuzz SECONDS="60":
+    cp Cargo.lock tests/fuzz/Cargo.lock
+    for target in config decode model mapping; do \
+        cargo fuzz run --fuzz-dir tests/fuzz --sanitizer none --dev "$target" -- -max_total_time={{ SECONDS }} -timeout=10 -rss_limit_mb=4096 || exit 1; \
+    done
+
 # The dependencies' licences, sources and known vulnerabilities (needs cargo-deny and a network).
 deny:
     cargo deny --locked check

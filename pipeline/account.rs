@@ -12,6 +12,7 @@ use uuid::Uuid;
 use crate::error::{Error, Result};
 use crate::lake;
 use crate::project::Project;
+use crate::redact::redacted;
 use crate::report::{PartitionSettled, Progress, SourceRead};
 use crate::run::{self, Outcome, Request, Surroundings};
 
@@ -173,7 +174,7 @@ pub async fn run(project: &Project, request: &Request, around: &Surroundings<'_>
         ended_at,
         status,
         exit_code: outcome.as_ref().err().map_or(0, Error::exit_code),
-        error: outcome.as_ref().err().map(ToString::to_string),
+        error: outcome.as_ref().err().map(|error| redacted(&error.to_string()).into_owned()),
         snapshot,
         stages: notes.stages,
         sources: notes.sources,

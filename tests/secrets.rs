@@ -191,6 +191,11 @@ fn a_store_that_refuses_tells_none() {
             assert_eq!(code, 3, "{said}");
             assert!(said.contains("403") || said.contains("Forbidden"), "the store's answer is told: {said}");
         }
+        // What a run says of its failure is in the lake too, where that can be reached.
+        let lake = shop.dir.path().join("lake");
+        if lake.exists() {
+            assert_folder_hides(&lake);
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The integration tests: one executable, since each one that links DataFusion costs a minute.
 
 mod account;
+mod awkward;
 mod cli;
 mod examples;
 mod faults;

@@ -272,7 +272,7 @@ fn missing_column(contract: &Contract, column: &str, missing: &[String], found: 
         missing.join("\", \""),
         nearest(&missing[0], found).map_or(String::new(), |name| format!("; did you mean \"{name}\"?")),
         shown.join(", "),
-        header_hint(found).unwrap_or_else(|| format!(
+        one_column_hint(found).unwrap_or_else(|| format!(
             "map it under [sources.{source}.columns], as {column} = '\"raw name\"'; header = false, if the file has no header"
         ))
     ))
@@ -282,25 +282,15 @@ fn missing_column(contract: &Contract, column: &str, missing: &[String], found: 
 fn nearest(missing: &str, found: &[String]) -> Option<String> {
     let missing = missing.to_lowercase();
     let likeness = |name: &str| strsim::normalized_damerau_levenshtein(&name.to_lowercase(), &missing);
-    let names = found.iter().filter(|name| !is_wide(name));
-    let best = names.map(|name| (likeness(name), name)).max_by(|a, b| a.0.total_cmp(&b.0))?;
+    let best = found.iter().map(|name| (likeness(name), name)).max_by(|a, b| a.0.total_cmp(&b.0))?;
     (best.0 >= 0.4).then(|| shown(best.1))
 }
 
-/// What is the matter with the whole header.
-fn header_hint(found: &[String]) -> Option<String> {
-    if found.first().is_some_and(|name| is_wide(name)) {
-        return Some("that is UTF-16 without a mark: set encoding = \"utf-16le\" (or \"utf-16be\")".to_owned());
-    }
+/// What is the matter with a header that is one name.
+fn one_column_hint(found: &[String]) -> Option<String> {
     let [only] = found else { return None };
     let delimiter = [";", "\t", "|", ","].into_iter().find(|delimiter| only.contains(delimiter))?;
     Some(format!("that is one column: set delimiter = \"{}\"", if delimiter == "\t" { "tab" } else { delimiter }))
-}
-
-/// Whether every other byte of a name is 0, as in UTF-16.
-fn is_wide(name: &str) -> bool {
-    let zeros = name.bytes().filter(|byte| *byte == 0).count();
-    zeros > 1 && zeros * 2 + 1 >= name.len()
 }
 
 /// A name with what can't be seen in it made visible.

@@ -23,6 +23,14 @@ bench-nightly CUSTOMERS="1000000" MONTHS="24":
 bench-objects OBJECTS="100000":
     benches/objects.sh {{ OBJECTS }}
 
+# A single file of so many MiB, streamed: memory must not grow with it (release build; disk for a quarter of it, twice).
+big MIB="20480":
+    BAZGASHT_BIG_MIB={{ MIB }} BAZGASHT_BIG_ROW_BYTES=120 cargo test --release --locked --test it -- --nocapture awkward::limits
+
+# One customer owns a third of all rows: the peak of memory under a small limit. Not a test: it prints numbers.
+bench-skew ROWS="2000000" MEMORY="512MiB":
+    benches/skew.sh {{ ROWS }} {{ MEMORY }}
+
 # A small shop, made up, run and summed up, in ./bazgasht-demo.
 demo:
     cargo run --locked -- demo

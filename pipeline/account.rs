@@ -234,7 +234,12 @@ impl Recorder<'_> {
 
 impl Progress for Recorder<'_> {
     fn begin(&self, stage: &str, steps: u64) {
-        self.notes().open_stage = Some((stage.to_owned(), (self.now)()));
+        let now = (self.now)();
+        let mut notes = self.notes();
+        // A run that mends its lake begins anew in the middle of a stage.
+        notes.end_stage(now);
+        notes.open_stage = Some((stage.to_owned(), now));
+        drop(notes);
         self.inner.begin(stage, steps);
     }
 

@@ -145,13 +145,15 @@ pub fn rejections(sources: &Sources, max_rejected: impl Fn(&str) -> f64) -> Resu
 const UNPUBLISHED: &str = "nothing was published; marts that were published before stay as they are";
 
 fn refused(name: &str, source: &Source, limit: f64) -> Option<String> {
-    let broken: Vec<&str> = broken_files(source);
-    if !broken.is_empty() && limit < 1.0 {
+    let broken = broken_files(source);
+    if let Some((first, why)) = broken.first().filter(|_| limit < 1.0) {
+        let others = match broken.len() - 1 {
+            0 => String::new(),
+            others => format!("\n  and neither can {others} more"),
+        };
         return Some(format!(
-            "source {name}: {} files cannot be decoded to their end, the first is {}\n  hint: deliver it again or take it out \
-             of the location; max_rejected = 1.0 accepts what could be read",
-            broken.len(),
-            broken[0]
+            "source {name}: {first} cannot be decoded to its end: {why}{others}\n  hint: deliver it again or take it out \
+             of the location; max_rejected = 1.0 accepts what could be read"
         ));
     }
     let tally = Tally::of(&source.state);
@@ -168,12 +170,15 @@ fn refused(name: &str, source: &Source, limit: f64) -> Option<String> {
     })
 }
 
-fn broken_files(source: &Source) -> Vec<&str> {
+/// Objects that can't be decoded to their end, and why.
+fn broken_files(source: &Source) -> Vec<(&str, &str)> {
     let objects = source.state.objects.iter();
-    let broken = objects.filter(|(_, object)| {
-        source.state.extracts.get(&object.extract).is_some_and(|e| e.rejected.contains_key("unreadable_file"))
+    let broken = objects.filter_map(|(path, object)| {
+        let extract = source.state.extracts.get(&object.extract)?;
+        let why = extract.broken.as_deref().unwrap_or("it breaks off");
+        extract.rejected.contains_key("unreadable_file").then_some((path.as_str(), why))
     });
-    broken.map(|(path, _)| path.as_str()).collect()
+    broken.collect()
 }
 
 /// A line per rule: how often, what it means and what to do.

@@ -196,10 +196,13 @@ async fn heal(project: &Project, prior: Option<&Snapshot>, damages: &Damages) ->
 
 /// The sources as they lie there now, whatever a run would say to them.
 pub(crate) async fn survey(project: &Project, around: &Surroundings<'_>) -> Result<(Listed, Extracted)> {
-    let prior = Snapshot::newest(&project.lake).await?;
-    let listed = list(project, prior.as_ref()).await?;
-    let extracted = extracted(project, &listed, prior.as_ref(), around).await?;
-    Ok((listed, extracted))
+    let surveyed = async |damages: &Damages| {
+        let prior = Snapshot::newest(&project.lake).await?;
+        let listed = list(project, prior.as_ref()).await?;
+        let extracted = extracted(project, &listed, prior.as_ref(), around, damages).await?;
+        Ok((listed, extracted))
+    };
+    mending(project, surveyed).await
 }
 
 /// Refuses sources with more rejected rows than they may have, before any work for them.

@@ -81,6 +81,9 @@ pub struct ExtractRecord {
     pub rejects: Option<LakeFile>,
     /// Raw columns that the mapping names and the content doesn't have; none for content without rows.
     pub absent: BTreeSet<String>,
+    /// Why the content can't be decoded to its end, where it can't.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub broken: Option<String>,
     /// The latest moment among the rows, where the source has such.
     pub newest_at: Option<DateTime<Utc>>,
     /// Values that were set to NULL or look odd, by what is odd about them.

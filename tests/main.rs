@@ -2,6 +2,7 @@
 
 mod account;
 mod arbitrary;
+mod awkward;
 mod cli;
 mod examples;
 mod faults;

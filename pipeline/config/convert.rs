@@ -20,7 +20,8 @@ use super::read::Reader;
 use super::values::{ByteSize, Currency, Day, Delimiter, Quote, Span};
 use super::wrappers::{Entries, OneOrMany, Placed, Secret};
 use super::{
-    Config, Csv, Dates, Engine, Expression, Mapping, Numbers, Pii, Project, Publish, SkipRule, Source, Storage, StoreOptions,
+    Config, Csv, Dates, Engine, Expression, Mapping, Numbers, Pii, Project, Publish, SkipRule, Source, Storage,
+    StoreOptions,
 };
 use crate::calendar::DateFormat;
 use crate::contract::{ColumnType, Contract, SourceName};

@@ -32,6 +32,8 @@ impl<'a> CsvDecoder<'a> {
         batch_rows: usize,
     ) -> Result<Self, DecodeError> {
         let mut splitter = Splitter::new(options)?;
+        lines.settle_line_ends()?;
+        obey_named_delimiter(&mut lines, &mut splitter)?;
         let (found, early) = if options.header {
             (header(&mut lines, &mut splitter, object)?, Vec::new())
         } else {
@@ -112,6 +114,19 @@ impl Decoder for CsvDecoder<'_> {
         }
         self.builder.finish()
     }
+}
+
+/// Excel's first line, `sep=;`, names the delimiter and is no record.
+fn obey_named_delimiter(lines: &mut Lines, splitter: &mut Splitter) -> Result<(), DecodeError> {
+    let Found::Line(end) = lines.find(0)? else { return Ok(()) };
+    let line = without_terminator(&lines.pending()[..end]);
+    let line = line.strip_prefix(b"\"").and_then(|line| line.strip_suffix(b"\"")).unwrap_or(line);
+    if let [b's' | b'S', b'e' | b'E', b'p' | b'P', b'=', delimiter] = *line
+        && splitter.obey(delimiter)
+    {
+        lines.consume(end, 1);
+    }
+    Ok(())
 }
 
 /// The names in the first record; none if there is no record.
@@ -228,6 +243,10 @@ fn pass_over(lines: &mut Lines, framed: Framed) -> Result<Option<Unreadable>, De
     }
 }
 
+fn is_usable(byte: u8) -> bool {
+    byte.is_ascii() && byte != b'\n' && byte != b'\r'
+}
+
 /// Splits records into fields. A quote counts only at a field's start; elsewhere it is text.
 struct Splitter {
     delimiter: Delimiter,
@@ -243,12 +262,20 @@ impl Splitter {
             Delimiter::Byte(byte) => byte,
             Delimiter::Blanks => b' ',
         };
-        let is_usable = |byte: u8| byte.is_ascii() && byte != b'\n' && byte != b'\r';
         if !is_usable(delimiter) || !options.quote.is_none_or(|quote| is_usable(quote) && quote != delimiter) {
             let message = "delimiter and quote must be two different ASCII characters and no line ends";
             return Err(DecodeError::Options(message.to_owned()));
         }
         Ok(Self { delimiter: options.delimiter, quote: options.quote, fields: Vec::new(), open: None })
+    }
+
+    /// Takes another delimiter, if it can be one.
+    fn obey(&mut self, delimiter: u8) -> bool {
+        let usable = is_usable(delimiter) && self.quote != Some(delimiter);
+        if usable {
+            self.delimiter = Delimiter::Byte(delimiter);
+        }
+        usable
     }
 
     fn is_blank(&self, line: &[u8]) -> bool {
@@ -319,10 +346,14 @@ impl Splitter {
     /// The fields as column names.
     fn names(&self, record: &str) -> Vec<String> {
         let mut scratch = String::new();
-        (self.fields.iter())
-            .map(|field| field.text(record, self.quote, &mut scratch).unwrap_or("").trim().to_owned())
-            .collect()
+        (self.fields.iter()).map(|field| name(field.text(record, self.quote, &mut scratch).unwrap_or(""))).collect()
     }
+}
+
+/// A column's name without the blanks, and the marks that only steer the direction of writing, around it.
+fn name(written: &str) -> String {
+    let steers = |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{061c}' | '\u{feff}');
+    written.trim_matches(|c: char| c.is_whitespace() || steers(c)).to_owned()
 }
 
 #[cfg(test)]
@@ -405,6 +436,22 @@ mod tests {
     fn headers_lose_mark_quotes_and_blanks_around() {
         let decoded = csv("\u{feff}\r\n\" a \",b ,a b\r\n1,2,3\r\n\r\n", &["a", "b", "a b"]);
         assert_eq!((decoded.rows, decoded.lines), (vec!["1|2|3".to_owned()], vec![3]));
+    }
+
+    #[test]
+    fn lone_carriage_returns_end_lines_where_nothing_else_does() {
+        let decoded = csv("a,b\r1,\"x\ry\"\r\r3,4", &["a", "b"]);
+        assert_eq!((decoded.rows, decoded.lines), (vec!["1|x\ny".to_owned(), "3|4".to_owned()], vec![2, 5]));
+        assert_eq!(csv("a,b\n1,x\ry\n", &["b"]).rows, ["x\ry"]);
+    }
+
+    #[test]
+    fn a_first_line_that_names_the_delimiter_is_obeyed() {
+        for first in ["sep=;\r\n", "\u{feff}\"SEP=;\"\n"] {
+            let decoded = csv(first.to_owned() + "a;b\n1;2\n", &["b"]);
+            assert_eq!((decoded.rows, decoded.lines), (vec!["2".to_owned()], vec![3]));
+        }
+        assert_eq!(csv("sep=\n1\n", &["sep="]).rows, ["1"]);
     }
 
     #[test]

@@ -34,6 +34,8 @@ pub(super) struct Lines<'a> {
     number: u64,
     ended: bool,
     failure: Option<String>,
+    /// Lines end in a carriage return alone: each is made a line feed as it comes in.
+    lone_returns: bool,
 }
 
 impl<'a> Lines<'a> {
@@ -42,13 +44,33 @@ impl<'a> Lines<'a> {
     /// # Errors
     /// [`DecodeError::Input`] when the store fails.
     pub(super) fn new(input: Box<dyn Read + Send + 'a>) -> Result<Self, DecodeError> {
-        let mut lines =
-            Self { input, buffer: vec![0; 2 * CHUNK_BYTES], start: 0, end: 0, number: 1, ended: false, failure: None };
+        let mut lines = Self {
+            input,
+            buffer: vec![0; 2 * CHUNK_BYTES],
+            start: 0,
+            end: 0,
+            number: 1,
+            ended: false,
+            failure: None,
+            lone_returns: false,
+        };
         while lines.pending().len() < BOM.len() && lines.fill()? {}
         if lines.pending().starts_with(BOM) {
             lines.start += BOM.len();
         }
         Ok(lines)
+    }
+
+    /// Tells a text whose lines end in a carriage return alone (old Macintosh programs write it) by its beginning,
+    /// where none ends otherwise.
+    pub(super) fn settle_line_ends(&mut self) -> Result<(), DecodeError> {
+        while self.pending().len() < CHUNK_BYTES && self.fill()? {}
+        let beginning = &self.pending()[..self.pending().len().min(CHUNK_BYTES)];
+        if memchr(b'\r', beginning).is_some() && memchr(b'\n', beginning).is_none() {
+            self.lone_returns = true;
+            end_lines(&mut self.buffer[self.start..self.end]);
+        }
+        Ok(())
     }
 
     /// What has been read from the record's start on.
@@ -144,6 +166,9 @@ impl<'a> Lines<'a> {
             match self.input.read(&mut self.buffer[self.end..]) {
                 Ok(0) => self.ended = true,
                 Ok(bytes) => {
+                    if self.lone_returns {
+                        end_lines(&mut self.buffer[self.end..self.end + bytes]);
+                    }
                     self.end += bytes;
                     return Ok(true);
                 }
@@ -169,6 +194,10 @@ impl<'a> Lines<'a> {
             self.buffer.resize(2 * self.buffer.len(), 0);
         }
     }
+}
+
+fn end_lines(bytes: &mut [u8]) {
+    bytes.iter_mut().filter(|byte| **byte == b'\r').for_each(|byte| *byte = b'\n');
 }
 
 /// A line without its terminator, `\n` or `\r\n`.

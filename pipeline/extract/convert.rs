@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Date32Array, StringArray, StringBuilder, TimestampMicrosecondArray};
-use arrow::compute::kernels::cast_utils::string_to_datetime;
 use arrow::compute::{CastOptions, cast, cast_with_options};
-use arrow::datatypes::{DataType, Date32Type, TimeUnit, TimestampMicrosecondType};
-use chrono::{NaiveDate, Utc};
+use arrow::datatypes::{DataType, TimeUnit, TimestampMicrosecondType};
 
+use super::iso::{parse_day, parse_instant};
 use super::numbers::{NumberStyle, fold_digits};
 use crate::calendar::{BusinessZone, DateReader, Moment};
 use crate::contract::ColumnType;
@@ -49,8 +48,9 @@ pub(super) fn convert(array: &ArrayRef, kind: ColumnType, written: &Written<'_>)
     match kind {
         ColumnType::Text => texts(array, |text| Some(text.trim_start_matches('\u{feff}').into())),
         ColumnType::Id => texts(array, |text| {
-            let folded = fold_digits(text.trim_start_matches('\u{feff}').trim());
-            (!folded.is_empty()).then_some(folded)
+            let folded = fold_digits(text.trim());
+            let id = folded.trim();
+            (!id.is_empty()).then(|| if id.len() == folded.len() { folded.clone() } else { id.to_owned().into() })
         }),
         ColumnType::Money | ColumnType::Quantity => numbers(array, &super::data_type(kind), written.numbers),
         ColumnType::Int => numbers(array, &DataType::Int64, written.numbers),
@@ -175,22 +175,6 @@ fn timestamps(array: &ArrayRef, written: &Written<'_>) -> Result<Converted> {
     }
 }
 
-/// Microseconds UTC of a time written with an offset, or without one in the zone.
-fn parse_instant(text: &str, zone: &BusinessZone) -> Option<i64> {
-    // A date that begins with its day or month is some format that only its owner knows: never a guess.
-    if !text.as_bytes().get(..4)?.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    let instant = string_to_datetime(&Utc, text).ok()?;
-    if has_offset(text) { Some(instant.timestamp_micros()) } else { Some(zone.resolve_local(instant.naive_utc())) }
-}
-
-/// Whether a time ends in `Z`, `+03:30`, `+0330`, `-05` or a zone's name.
-fn has_offset(text: &str) -> bool {
-    let time = text.get(10..).unwrap_or("").trim_start_matches(['T', 't', ' ']);
-    time.contains(['+', '-']) || time.ends_with(|c: char| c.is_ascii_alphabetic())
-}
-
 /// Text and numbers as the formats of dates take them.
 fn as_text(array: &ArrayRef) -> Result<ArrayRef> {
     // A float's own text may have an exponent.
@@ -237,35 +221,12 @@ fn dates(array: &ArrayRef, written: &Written<'_>) -> Result<Converted> {
     }
 }
 
-/// `2024-03-20`, also with a time behind it, which is left out.
-fn parse_day(text: &str) -> Option<i32> {
-    let day = text.get(..10)?;
-    let rest = &text[10..];
-    let separated = rest.is_empty() || rest.starts_with(['T', 't', ' ']);
-    let day = NaiveDate::parse_from_str(&day.replace('/', "-"), "%Y-%m-%d").ok()?;
-    separated.then(|| Date32Type::from_naive_date(day))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn tehran() -> BusinessZone {
         BusinessZone::new(chrono_tz::Asia::Tehran)
-    }
-
-    fn instant(text: &str) -> Option<String> {
-        parse_instant(text, &tehran()).and_then(chrono::DateTime::from_timestamp_micros).map(|t| t.to_rfc3339())
-    }
-
-    #[test]
-    fn a_time_without_an_offset_is_in_the_sources_zone() {
-        assert_eq!(instant("2024-03-20 03:30:00").as_deref(), Some("2024-03-20T00:00:00+00:00"));
-        assert_eq!(instant("2024-03-20T03:30:00Z").as_deref(), Some("2024-03-20T03:30:00+00:00"));
-        assert_eq!(instant("2024-03-20T03:30:00+03:30").as_deref(), Some("2024-03-20T00:00:00+00:00"));
-        assert_eq!(instant("2024-03-20").as_deref(), Some("2024-03-19T20:30:00+00:00"));
-        assert_eq!(instant("20/03/2024"), None);
-        assert_eq!(instant("1700000000"), None);
     }
 
     fn converted(given: ArrayRef, kind: ColumnType, numbers: NumberStyle, dates: &[&str]) -> Converted {

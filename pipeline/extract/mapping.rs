@@ -10,12 +10,14 @@ use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::config::Dialect;
 use datafusion::logical_expr::{Expr, ExprSchemable, Volatility, lit};
+use datafusion::optimizer::simplify_expressions::{ExprSimplifier, SimplifyContext};
 use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::Literal;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::sqlparser::ast::{Expr as SqlExpr, visit_expressions};
 
 use super::numbers::NumberStyle;
-use crate::contract::{ColumnType, Contract};
+use crate::contract::{Column, ColumnType, Contract};
 use crate::decode::{Kind, LINE_COLUMN};
 use crate::engine::register_functions;
 use crate::error::{Error, Result};
@@ -145,12 +147,13 @@ impl Mapping {
         let columns = contract.columns.iter().map(|column| {
             let expr = self.expression(column.name, &df_schema)?;
             let missing = missing_names(&expr, &absent);
-            if column.required && !missing.is_empty() && shape.names_are_certain {
-                return Err(missing_column(contract, column.name, &missing, found));
+            let is_lacking = column.required && !missing.is_empty() && shape.names_are_certain;
+            match self.bind_column(column, expr, &absent, &df_schema) {
+                // What is there may do without the rest: coalesce("New name", "Old name").
+                Ok(bound) if !(is_lacking && is_null(&bound)) => Ok(bound),
+                Err(e) if !is_lacking => Err(e),
+                _ => Err(missing_column(contract, column.name, &missing, found)),
             }
-            let expr = nulled(expr, &absent)?;
-            accept_type(column.name, column.kind, self.dated.contains(column.name), &expr.get_type(&df_schema)?)?;
-            Ok(self.context.create_physical_expr(expr, &df_schema)?)
         });
         let columns = columns.collect::<Result<Vec<_>>>()?;
         let skip = self.skip.iter().map(|(rule, sql)| {
@@ -158,10 +161,30 @@ impl Mapping {
             if expr.get_type(&df_schema)? != DataType::Boolean {
                 return Err(Error::config(format!("skip.{rule}: not a condition (true or false)")));
             }
-            Ok((rule.clone(), self.context.create_physical_expr(expr, &df_schema)?))
+            Ok((rule.clone(), self.physical(expr, &df_schema)?))
         });
         let skip = skip.collect::<Result<Vec<_>>>()?;
         Ok(Bound { schema: shape.schema.clone(), numbers: shape.numbers, columns, skip })
+    }
+
+    fn bind_column(
+        &self,
+        column: &Column,
+        expr: Expr,
+        absent: &[String],
+        schema: &DFSchema,
+    ) -> Result<Arc<dyn PhysicalExpr>> {
+        let expr = nulled(expr, absent)?;
+        accept_type(column.name, column.kind, self.dated.contains(column.name), &expr.get_type(schema)?)?;
+        self.physical(expr, schema)
+    }
+
+    /// Simplified first: some functions, coalesce among them, exist only as what they are simplified to.
+    fn physical(&self, expr: Expr, schema: &DFSchema) -> Result<Arc<dyn PhysicalExpr>> {
+        let context = SimplifyContext::builder().with_schema(Arc::new(schema.clone())).build();
+        let simplifier = ExprSimplifier::new(context);
+        let simple = simplifier.simplify(simplifier.coerce(expr.clone(), schema)?).unwrap_or(expr);
+        Ok(self.context.create_physical_expr(simple, schema)?)
     }
 
     fn expression(&self, column: &str, schema: &DFSchema) -> Result<Expr> {
@@ -223,6 +246,11 @@ fn missing_names(expr: &Expr, absent: &[String]) -> Vec<String> {
     absent.iter().filter(|name| columns.iter().any(|c| &&c.name == name)).cloned().collect()
 }
 
+/// Whether an expression is NULL whatever the row.
+fn is_null(expr: &Arc<dyn PhysicalExpr>) -> bool {
+    expr.downcast_ref::<Literal>().is_some_and(|literal| literal.value().is_null())
+}
+
 /// Columns that a file doesn't have are NULL in it.
 fn nulled(expr: Expr, absent: &[String]) -> Result<Expr> {
     let replaced = expr.transform(|node| match &node {
@@ -235,18 +263,43 @@ fn nulled(expr: Expr, absent: &[String]) -> Result<Expr> {
 }
 
 fn missing_column(contract: &Contract, column: &str, missing: &[String], found: &[String]) -> Error {
-    let nearest =
-        found.iter().min_by_key(|f| strsim::damerau_levenshtein(&f.to_lowercase(), &missing[0].to_lowercase()));
-    let hint = nearest.map_or(String::new(), |n| format!("; did you mean \"{n}\"?"));
+    let source = contract.source;
+    let shown: Vec<String> = found.iter().map(|name| shown(name)).collect();
     let has =
-        if found.is_empty() { "its names are withheld".to_owned() } else { format!("it has: {}", found.join(", ")) };
+        if found.is_empty() { "its names are withheld".to_owned() } else { format!("it has: {}", shown.join(", ")) };
     Error::config(format!(
-        "source {}: the required column `{column}` needs the raw column \"{}\", which the file doesn't have{hint}\n  \
-         {has}\n  hint: map it under [sources.{}.columns], as {column} = '\"raw name\"'",
-        contract.source,
+        "source {source}: the required column `{column}` needs the raw column \"{}\", which the file doesn't have{}\n  \
+         {has}\n  hint: {}",
         missing.join("\", \""),
-        contract.source
+        nearest(&missing[0], found).map_or(String::new(), |name| format!("; did you mean \"{name}\"?")),
+        one_column_hint(found).unwrap_or_else(|| format!(
+            "map it under [sources.{source}.columns], as {column} = '\"raw name\"'; header = false, if the file has no header"
+        ))
     ))
+}
+
+/// The name that is most like the missing one, unless none is.
+fn nearest(missing: &str, found: &[String]) -> Option<String> {
+    let missing = missing.to_lowercase();
+    let likeness = |name: &str| strsim::normalized_damerau_levenshtein(&name.to_lowercase(), &missing);
+    let best = found.iter().map(|name| (likeness(name), name)).max_by(|a, b| a.0.total_cmp(&b.0))?;
+    (best.0 >= 0.4).then(|| shown(best.1))
+}
+
+/// What is the matter with a header that is one name.
+fn one_column_hint(found: &[String]) -> Option<String> {
+    let [only] = found else { return None };
+    let delimiter = [";", "\t", "|", ","].into_iter().find(|delimiter| only.contains(delimiter))?;
+    Some(format!("that is one column: set delimiter = \"{}\"", if delimiter == "\t" { "tab" } else { delimiter }))
+}
+
+/// A name with what can't be seen in it made visible.
+fn shown(name: &str) -> String {
+    let invisible = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    };
+    name.chars().map(|c| if invisible(c) { c.escape_default().to_string() } else { c.to_string() }).collect()
 }
 
 /// Types that could only be guessed at are the mapping's to say, once for all rows.
@@ -264,6 +317,9 @@ fn accept_type(column: &str, kind: ColumnType, is_dated: bool, given: &DataType)
             "columns.{column}: a nested value ({given}) cannot become {}",
             kind.as_str()
         )));
+    }
+    if !arrow::compute::can_cast_types(given, &super::data_type(kind)) {
+        return Err(Error::config(format!("columns.{column}: {given} cannot become {}; map it", kind.as_str())));
     }
     Ok(())
 }

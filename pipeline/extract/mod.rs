@@ -5,7 +5,9 @@
 //! its path, its time or what else there is: so a file that is copied or moved changes nothing.
 
 mod convert;
+mod iso;
 mod keys;
+mod lookalikes;
 mod mapping;
 mod numbers;
 mod output;

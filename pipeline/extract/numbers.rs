@@ -84,7 +84,8 @@ fn ascii_digit(c: char) -> Option<u8> {
     u8::try_from(c as u32 - zero as u32).ok()
 }
 
-/// Persian and Arabic digits as ASCII, and their decimal separator as a point.
+/// Persian and Arabic digits as ASCII, and their decimal separator as a point, without marks that only steer the
+/// direction of writing.
 pub(super) fn fold_digits(text: &str) -> Cow<'_, str> {
     if text.is_ascii() {
         return text.into();
@@ -94,7 +95,12 @@ pub(super) fn fold_digits(text: &str) -> Cow<'_, str> {
         None if c == ARABIC_DECIMAL => '.',
         None => c,
     };
-    text.chars().map(folded).collect::<String>().into()
+    text.chars().filter(|c| !steers(*c)).map(folded).collect::<String>().into()
+}
+
+/// Marks of direction, and the byte-order mark.
+fn steers(c: char) -> bool {
+    matches!(c, '\u{200e}' | '\u{200f}' | '\u{061c}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
 #[cfg(test)]

@@ -54,6 +54,7 @@ pub(super) struct Output {
     rejects: Vec<(i64, &'static str, Option<String>)>,
     rejects_out: Option<(PathBuf, ParquetOut)>,
     absent: std::collections::BTreeSet<String>,
+    broken: Option<String>,
     time_column: Option<usize>,
     newest_micros: Option<i64>,
     read: u64,
@@ -83,6 +84,7 @@ impl Output {
             time_column: contract.time.and_then(|time| schema.index_of(time).ok()),
             newest_micros: None,
             absent: std::collections::BTreeSet::new(),
+            broken: None,
             schema,
             converter: None,
             months: BTreeMap::new(),
@@ -112,6 +114,11 @@ impl Output {
         }
     }
 
+    /// Notes why the content can't be decoded from some place on.
+    pub fn note_break(&mut self, why: &str) {
+        self.broken.get_or_insert_with(|| why.to_owned());
+    }
+
     pub fn warn(&mut self, what: &str, rows: u64) {
         if rows > 0 {
             *self.warnings.entry(what.to_owned()).or_default() += rows;
@@ -133,6 +140,7 @@ impl Output {
     /// The object as a whole can't be decoded: one row, unreadable. `detail` quotes nothing of the content.
     pub fn reject_file(&mut self, detail: &str) -> Result<()> {
         self.read(1);
+        self.note_break(detail);
         self.reject_with(1, "unreadable_file", Some(detail.to_owned()))
     }
 
@@ -253,6 +261,7 @@ impl Output {
             keys,
             rejects,
             absent: self.absent,
+            broken: self.broken,
             newest_at: self.newest_micros.and_then(chrono::DateTime::from_timestamp_micros),
             warnings: self.warnings,
         })

@@ -7,16 +7,17 @@ use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Date32Array, Int32Array, Int64Array, RecordBatch, UInt32Array,
     new_null_array,
 };
-use arrow::compute::{filter_record_batch, is_not_null, nullif, take_record_batch};
-use arrow::datatypes::{Date32Type, Decimal128Type, TimestampMicrosecondType};
+use arrow::compute::{cast, filter_record_batch, is_not_null, nullif, take_record_batch};
+use arrow::datatypes::{DataType, Date32Type, Decimal128Type, TimestampMicrosecondType};
 use chrono::{Datelike, NaiveDate};
 
 use super::convert::{Converted, Fault, Written, convert};
+use super::lookalikes::{IdOddity, id_oddity, without_placeholders};
 use super::mapping::{Bound, evaluate, holds};
 use super::output::Output;
 use super::{Decoding, schema};
-use crate::contract::{Column, Rule as ContractRule};
-use crate::decode::RawBatch;
+use crate::contract::{Column, ColumnType, Rule as ContractRule};
+use crate::decode::{self, RawBatch};
 use crate::error::Result;
 
 /// A rule, what breaks it, and what to do.
@@ -56,12 +57,22 @@ pub const RULES: &[Rule] = &[
     ),
     rule(
         "missing_required",
-        "A required value is empty.",
+        "A required value is empty, or stands for nothing: NULL, \\N, N/A, -.",
         "Map it, or say under [skip] which rows are expected to lack it.",
     ),
     rule(
+        "digits_lost",
+        "An id such as 9.89121E+11: a spreadsheet took it for a number and rounded it.",
+        "Export the ids as text; which ones these were can't be told any more.",
+    ),
+    rule(
+        "nested_value",
+        "A JSON object or list where an id is due.",
+        "Map a path into it: customer_id = '\"customer.id\"'.",
+    ),
+    rule(
         "unparseable_number",
-        "Not a number as the source writes them.",
+        "Not a number as the source writes them, or more than 14 digits before the point.",
         "Set `decimal` or `thousands`, or map it, for example with replace(x, ',', '.').",
     ),
     rule("not_finite", "NaN or infinite.", "Map it with nanvl or nullif."),
@@ -103,7 +114,13 @@ impl Verdicts {
 /// Counts a batch's rows and rejects those that could not be decoded.
 pub(super) fn count(raw: &RawBatch, output: &mut Output) -> Result<()> {
     output.read(raw.rows_read());
-    raw.unreadable.iter().try_for_each(|broken| output.reject(broken.line, broken.rule, &broken.raw))
+    for broken in &raw.unreadable {
+        if broken.rule == decode::rules::UNREADABLE_FILE {
+            output.note_break(&broken.detail);
+        }
+        output.reject(broken.line, broken.rule, &broken.raw)?;
+    }
+    Ok(())
 }
 
 /// Maps, converts and checks one batch's decoded rows; hands what is good, skipped and rejected to `output`.
@@ -163,6 +180,17 @@ fn map(
     for (column, expr) in decoding.contract.columns.iter().zip(&bound.columns) {
         let (values, failures) = evaluate(expr, batch)?;
         let mut reject = |row: usize, rule| verdicts.reject(kept[row] as usize, rule);
+        let values = match values.data_type() {
+            DataType::Dictionary(_, plain) => cast(&values, plain)?,
+            _ => values,
+        };
+        let values = match without_placeholders(&values, column.kind)? {
+            Some((values, count)) => {
+                output.warn(&format!("{} is a placeholder, such as NULL", column.name), count);
+                values
+            }
+            None => values,
+        };
         failures.iter().for_each(|(row, _)| reject(*row, "mapping_failed"));
         let Converted { values, faults } = if values.data_type().is_null() {
             Converted { values: new_null_array(&super::data_type(column.kind), values.len()), faults: vec![] }
@@ -210,6 +238,9 @@ fn check(
     if column.required && values.null_count() > 0 {
         (0..values.len()).filter(|&row| values.is_null(row)).for_each(|row| reject(row, "missing_required"));
     }
+    if column.kind == ColumnType::Id {
+        check_ids(column, &values, reject, output);
+    }
     if column.name == "currency" {
         let texts = values.as_string::<i32>();
         let foreign = |text: &str| !text.trim().is_empty() && !text.trim().eq_ignore_ascii_case(&decoding.currency);
@@ -245,6 +276,20 @@ fn check(
         }
         None => Ok(values),
     }
+}
+
+/// Rejects ids that no longer say whose they are, and tells of those that a program took for numbers.
+fn check_ids(column: &Column, ids: &ArrayRef, reject: &mut impl FnMut(usize, &'static str), output: &mut Output) {
+    let mut floats = 0;
+    for (row, id) in ids.as_string::<i32>().iter().enumerate() {
+        match id.and_then(id_oddity) {
+            Some(IdOddity::Float) => floats += 1,
+            Some(IdOddity::DigitsLost) => reject(row, "digits_lost"),
+            Some(IdOddity::Nested) => reject(row, "nested_value"),
+            None => {}
+        }
+    }
+    output.warn(&format!("{} was a number, such as 17850.0", column.name), floats);
 }
 
 /// The days of a date or timestamp column; of a timestamp, the business day.

@@ -15,7 +15,9 @@ use crate::storage::Storage;
 
 /// So many hashes are held in memory at once (24 bytes each); more are looked at in several passes.
 const HASHES_PER_PASS: u64 = 8_000_000;
-const READS_AT_ONCE: usize = 16;
+const READS_AT_ONCE: u64 = 16;
+/// Of the files that are read at once, so many bytes.
+const READ_BYTES_MAX: u64 = 256 << 20;
 
 /// The hash that stands for a key in the index.
 pub fn hash_key(key: &str) -> u64 {
@@ -95,12 +97,14 @@ fn key_files<'a>(
     lake: &'a Storage,
     extracts: &'a [&'a ExtractRecord],
 ) -> impl futures::Stream<Item = Result<KeyFile>> + 'a {
-    let files = extracts.iter().enumerate().flat_map(|(i, e)| e.keys.iter().map(move |(p, f)| (i, *p, f)));
-    futures::stream::iter(files)
+    let files = || extracts.iter().enumerate().flat_map(|(i, e)| e.keys.iter().map(move |(p, f)| (i, *p, f)));
+    let largest_bytes = files().map(|(_, _, file)| file.size_bytes).max().unwrap_or(0).max(1);
+    let at_once = (READ_BYTES_MAX / largest_bytes).clamp(1, READS_AT_ONCE) as usize;
+    futures::stream::iter(files())
         .map(move |(extract, partition, file)| async move {
             Ok(KeyFile { extract, partition, bytes: verified::read(lake, file).await? })
         })
-        .buffer_unordered(READS_AT_ONCE)
+        .buffer_unordered(at_once)
 }
 
 fn total(extracts: &[&ExtractRecord]) -> u64 {

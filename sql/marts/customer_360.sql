@@ -85,6 +85,9 @@ having coalesce(sum(tickets_open), 0) <> (
     select count(*) from tickets
     where open_since_on is not null and month_start = (select max(month_start) from customer_months)
 )"""
+
+[warnings]
+born_in_the_future = "select customer_id from this where birth_date > $as_of order by customer_id"
 ---*/
 with state as (
 

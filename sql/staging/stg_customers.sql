@@ -16,6 +16,9 @@ email = { type = "text", doc = "E-mail address." }
 updated_at = { type = "timestamp", doc = "Moment of this version, UTC." }
 updated_on = { type = "date", doc = "Business day of updated_at." }
 content_hash = { type = "int64", doc = "Hash of the row as it was delivered; equal hashes are one row delivered twice.", checks = ["not_null"] }
+
+[warnings]
+born_after_their_profile = "select customer_id from this where birth_date > coalesce(created_on, updated_on) order by customer_id"
 ---*/
 with people as (
 

@@ -41,6 +41,29 @@ where
     and not array_has(string_to_array($counted_statuses, ','), status)
 group by status
 order by orders desc, status"""
+refunds_larger_than_orders = "select order_id, amount, refunded_amount from this where net_amount < 0 order by order_id"
+delivered_before_ordered = "select order_id, day, delivered_on from this where delivered_on < day order by order_id"
+orders_on_several_customers = """
+with repeated as (
+
+    select order_id from source.orders group by order_id having count(*) > 1
+
+),
+
+versions as (
+
+    select orders.order_id, orders.customer_id
+    from repeated
+    inner join source.orders as orders on orders.order_id = repeated.order_id
+
+)
+
+select versions.order_id
+from versions
+left join stg_identities as people on people.alias = versions.customer_id
+group by versions.order_id
+having count(distinct coalesce(people.customer_id, versions.customer_id)) > 1
+order by versions.order_id"""
 ---*/
 with people as (
 

@@ -27,6 +27,16 @@ delivered_at = { type = "timestamp", doc = "Delivery, UTC." }
 promised_on = { type = "date", doc = "Business day of promised_at." }
 delivered_on = { type = "date", doc = "Business day of delivered_at." }
 updated_at = { type = "timestamp", doc = "Moment of this version, UTC." }
+
+[warnings]
+refunds_larger_than_orders = "select order_id, amount, refunded_amount from this where net_amount < 0 order by order_id"
+delivered_before_ordered = "select order_id, day, delivered_on from this where delivered_on < day order by order_id"
+orders_on_several_customers = """
+select order_id
+from stg_order_items
+group by order_id
+having min(customer_id) <> max(customer_id)
+order by order_id"""
 ---*/
 with lines as (
 

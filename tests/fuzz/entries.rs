@@ -5,9 +5,10 @@ use std::path::Path;
 
 use bazgasht::config::Config;
 use bazgasht::contract::{Contract, SourceName};
-use bazgasht::decode::{self, CsvOptions, DecodeError, Delimiter, Format};
+use bazgasht::decode::{self, CsvOptions, DecodeError, Delimiter, Format, Object};
 use bazgasht::extract::Mapping;
 use bazgasht::model::Parser;
+use encoding_rs::Encoding;
 
 /// A config file, and the complaints about it.
 pub fn config(data: &[u8]) {
@@ -23,24 +24,29 @@ pub fn config(data: &[u8]) {
 pub fn decode(data: &[u8]) {
     let Some((&choice, content)) = data.split_first() else { return };
     let csv = |delimiter, quote, header| Format::Csv(CsvOptions { delimiter, quote, header });
-    let format = match choice % 6 {
+    let format = match choice % 7 {
         0 => csv(Delimiter::Byte(b','), Some(b'"'), true),
         1 => csv(Delimiter::Byte(b';'), None, false),
         2 => csv(Delimiter::Blanks, Some(b'\''), true),
         3 | 4 => Format::Ndjson,
+        5 => Format::Avro,
         _ => Format::Parquet,
     };
-    // Of text, the same rows come out however many there are in a batch. A broken Parquet page takes its batch with it.
-    let (many, few) = (decoded(&format, content, 8192), decoded(&format, content, 1));
-    assert!(format == Format::Parquet || many == few, "{many:?} in large batches, {few:?} in small ones");
+    let encoding = [encoding_rs::UTF_8, encoding_rs::UTF_16LE, encoding_rs::WINDOWS_1256][usize::from(choice / 7) % 3];
+    // Of text, the same rows come out however many there are in a batch. A broken page or block takes its batch with it.
+    let (many, few) = (decoded(&format, encoding, content, 8192), decoded(&format, encoding, content, 1));
+    let is_text = !matches!(format, Format::Parquet | Format::Avro);
+    assert!(!is_text || many == few, "{many:?} in large batches, {few:?} in small ones");
 }
 
 /// The lines of the rows that were read, and of those that couldn't be with the rules that they broke.
 type Lines = (Vec<u64>, Vec<(u64, &'static str)>);
 
-fn decoded(format: &Format, content: &[u8], batch_rows: usize) -> Option<Lines> {
+fn decoded(format: &Format, encoding: &'static Encoding, content: &[u8], batch_rows: usize) -> Option<Lines> {
     let wanted = ["a", "b.c", "column_1", "_line"].map(str::to_owned);
-    let mut decoder = match decode::open(format, Box::new(content), &wanted, "fuzzed", batch_rows) {
+    let scratch = std::env::temp_dir();
+    let object = Object { name: "fuzzed", format, format_is_stated: true, encoding, scratch: &scratch };
+    let mut decoder = match decode::open(&object, Box::new(content), &wanted, batch_rows) {
         Ok(decoder) => decoder,
         Err(DecodeError::Unreadable { .. }) => return None,
         Err(other) => panic!("{other:?}"),
@@ -78,7 +84,7 @@ const FRONT_MATTER: &str = "/*---\ndescription = \"One row per x.\"\ngrain = [\"
 pub fn mapping(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let contract = Contract::of(SourceName::Orders, true);
-    if let Ok(mapping) = Mapping::new(&contract, vec![("order_id".to_owned(), text.to_owned())], vec![]) {
+    if let Ok(mapping) = Mapping::new(&contract, vec![("order_id".to_owned(), text.to_owned())], vec![], [].into()) {
         let _ = mapping.type_as_text(&contract);
     }
 }

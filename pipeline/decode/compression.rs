@@ -184,7 +184,8 @@ mod tests {
     use crate::decode::{BATCH_ROWS, Format};
 
     const LINES: &[u8] = b"{\"a\":1}\n{\"a\":2}\n";
-    const ALL: [fn(&[u8]) -> Vec<u8>; 4] = [gzip, zstd, bzip2, xz];
+    type Compress = fn(&[u8]) -> Vec<u8>;
+    const ALL: [Compress; 4] = [gzip, zstd, bzip2, xz];
 
     #[test]
     fn bytes_decide_and_members_follow_one_another() {

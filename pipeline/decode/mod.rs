@@ -294,7 +294,8 @@ mod tests {
     fn a_lying_name_costs_nothing_compressed_or_not() {
         let schema = r#"{"type":"record","name":"r","fields":[{"name":"a","type":"string"}]}"#;
         let mut file = b"Obj\x01\x02\x16avro.schema".to_vec();
-        file.extend([(schema.len() * 2 & 0x7f) as u8 | 0x80, (schema.len() * 2 >> 7) as u8]);
+        let length = schema.len() * 2;
+        file.extend([(length & 0x7f) as u8 | 0x80, (length >> 7) as u8]);
         file.extend(schema.as_bytes());
         file.extend([&[0; 17][..], b"\x04\x08\x02x\x02y", &[0; 16]].concat());
         for content in [file.clone(), gzip(&file)] {

@@ -28,10 +28,7 @@ fn a_run_leaves_an_account_however_it_ends() {
                  select order_id from source.orders where ordered_at is not null order by order_id";
     shop.write("sql/staging/stg_orders.sql", include_str!("../sql/staging/stg_orders.sql"));
     shop.write("sql/marts/ids.sql", model.replace("source.orders where ordered_at is not null", "stg_orders"));
-    for staging in ["stg_identities"] {
-        let file = format!("{}/sql/staging/{staging}.sql", env!("CARGO_MANIFEST_DIR"));
-        shop.write(&format!("sql/staging/{staging}.sql"), std::fs::read(file).expect("a model"));
-    }
+    shop.write("sql/staging/stg_identities.sql", include_str!("../sql/staging/stg_identities.sql"));
     shop.write("orders/a.csv", "order_id,customer_id,ordered_at,amount\n1,x,2024-01-05,10\n2,x,2024-02-05,10\n");
     let request = Request { as_of: Some(day("2024-02-10")), ..Request::default() };
 

@@ -185,12 +185,12 @@ impl Stretches {
             return None;
         }
         let pieces = (run.start..run.end).step_by(PIECE_BYTES as usize);
-        let pieces = pieces.map(|start| start..(start + PIECE_BYTES).min(run.end));
+        let mut pieces = pieces.map(|start| start..(start + PIECE_BYTES).min(run.end));
         let fits = |piece: &Range<u64>| {
             let number = usize::try_from(piece.start / PIECE_BYTES).unwrap_or(usize::MAX);
             self.file.sums.fits(number, &slice(bytes, run.start, piece))
         };
-        pieces.filter(|piece| !fits(piece)).next()
+        pieces.find(|piece| !fits(piece))
     }
 }
 
@@ -201,6 +201,7 @@ fn slice(bytes: &Bytes, from: u64, range: &Range<u64>) -> Bytes {
 }
 
 #[cfg(test)]
+#[expect(clippy::single_range_in_vec_init, reason = "one stretch is wanted")]
 mod tests {
     use std::sync::Arc;
 

@@ -199,7 +199,7 @@ fn damage_in_any_piece_of_a_large_file_is_found() {
             parameters: BTreeMap::new(),
             tables: vec![snapshot.table(project.catalog.get("stg_orders").expect("a model"))],
         };
-        let error = block_on(project.engine.collect(&all)).err().expect("noticed");
+        let error = block_on(project.engine.collect(&all)).expect_err("noticed");
         assert!(matches!(&error, Error::Damaged(damage) if damage.path == staged.path), "byte {at}: {error}");
     }
     // The ledger is made anew, and so reads what is damaged at its end, where the footer is.

@@ -16,10 +16,10 @@ use crate::contract::SourceName;
 use crate::error::{Error, Result};
 use crate::extract::RULES;
 use crate::homes::{hash_key, read_keys};
-use crate::lake::LakeFile;
-use crate::listing::ListedSource;
+use crate::lake::{Digest, LakeFile, verified};
+use crate::listing::{Listed, ListedSource};
 use crate::project::{OpenSource, Project};
-use crate::run::{Surroundings, survey};
+use crate::run::{Extracted, Surroundings, survey};
 use crate::snapshot::{ExtractRecord, PartitionId};
 use crate::sources::{ORDER_MISSING, Source, Tally};
 
@@ -92,7 +92,10 @@ pub struct Rejected {
 /// # Errors
 /// As planning: those of the stores, of a listing that lacks known objects, and of a mapping that fits no object.
 pub async fn collect(project: &Project, wanted: &Wanted, around: &Surroundings<'_>) -> Result<Vec<Group>> {
-    let (listed, extracted) = survey(project, around).await?;
+    survey(project, around, async |listed, extracted| found(project, wanted, listed, extracted).await).await
+}
+
+async fn found(project: &Project, wanted: &Wanted, listed: &Listed, extracted: &Extracted) -> Result<Vec<Group>> {
     let mut groups = Vec::new();
     for (name, open) in project.sources.iter().filter(|(name, _)| wanted.source.is_none_or(|only| only == **name)) {
         let Some(source) = extracted.sources.get(name.as_str()) else { continue };
@@ -124,7 +127,7 @@ async fn fill(
     groups: &mut BTreeMap<&str, Group>,
     limit: usize,
 ) -> Result<()> {
-    let mut orphaned: BTreeSet<(&str, &crate::lake::Digest)> = BTreeSet::new();
+    let mut orphaned: BTreeSet<(&str, &Digest)> = BTreeSet::new();
     for (path, object) in &source.state.objects {
         let Some(extract) = source.state.extracts.get(&object.extract) else { continue };
         let place = |line, raw| Rejected {
@@ -168,7 +171,7 @@ fn shown(open: &OpenSource, path: &str) -> String {
 }
 
 async fn batches(project: &Project, file: &LakeFile) -> Result<Vec<RecordBatch>> {
-    let bytes = project.lake.require(&file.path).await?;
+    let bytes = verified::read(&project.lake, file).await?;
     let reader = ParquetRecordBatchReaderBuilder::try_new(bytes)?.build()?;
     Ok(reader.collect::<Result<_, _>>()?)
 }

@@ -194,15 +194,19 @@ async fn heal(project: &Project, prior: Option<&Snapshot>, damages: &Damages) ->
     healed
 }
 
-/// The sources as they lie there now, whatever a run would say to them.
-pub(crate) async fn survey(project: &Project, around: &Surroundings<'_>) -> Result<(Listed, Extracted)> {
-    let surveyed = async |damages: &Damages| {
+/// Looks at the sources as they lie there now, whatever a run would say to them.
+pub(crate) async fn survey<T>(
+    project: &Project,
+    around: &Surroundings<'_>,
+    look: impl AsyncFn(&Listed, &Extracted) -> Result<T>,
+) -> Result<T> {
+    let looked = async |damages: &Damages| {
         let prior = Snapshot::newest(&project.lake).await?;
         let listed = list(project, prior.as_ref()).await?;
         let extracted = extracted(project, &listed, prior.as_ref(), around, damages).await?;
-        Ok((listed, extracted))
+        look(&listed, &extracted).await
     };
-    mending(project, surveyed).await
+    mending(project, looked).await
 }
 
 /// Refuses sources with more rejected rows than they may have, before any work for them.

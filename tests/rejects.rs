@@ -66,7 +66,8 @@ fn a_cause_mended_in_the_config_is_picked_up_without_touching_the_file() {
             "{expected} in {out}"
         );
     }
-    assert!(out.contains("Not a date or time") && out.contains("what to do: Map it with"), "{out}");
+    let rule = bazgasht::extract::RULES.iter().find(|rule| rule.name == "unparseable_date").expect("a rule");
+    assert!(out.contains(rule.cause) && out.contains(&format!("what to do: {}", rule.remedy)), "{out}");
     assert!(out.contains("line 3: b,c1,30/01/2024,\\u{1b}[2Jten"), "a terminal obeys nothing of it: {out}");
 
     let dates = json(&shop, &["--rule", "unparseable_date", "--source", "orders", "--limit", "1"]);

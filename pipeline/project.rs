@@ -10,7 +10,7 @@ use crate::calendar::{BusinessCalendar, BusinessZone, CalendarKind, Occasions};
 use crate::config::{self, Config, ParameterType, ParameterValue, StoreRoot};
 use crate::contract::{Contract, SourceName};
 use crate::decode;
-use crate::engine::Engine;
+use crate::engine::{Engine, memory};
 use crate::error::{Error, Result};
 use crate::extract::{Dates, Decoding, Key, Mapping, NumberStyle, Privacy};
 use crate::lake::Digest;
@@ -133,7 +133,8 @@ impl Blueprint {
         let scratch = tempfile::Builder::new().prefix("bazgasht-").tempdir_in(&config.storage.scratch)?;
         // A quarter is left for what the engine doesn't account: decoding and encoding Parquet, windows, what the
         // allocator keeps.
-        let memory = usize::try_from(config.engine.memory_limit.bytes()).unwrap_or(usize::MAX);
+        let memory = memory::limit_bytes(config.engine.memory_limit.map(config::ByteSize::bytes));
+        let memory = usize::try_from(memory).unwrap_or(usize::MAX);
         let engine = Engine::new(&lake, memory / 4 * 3, config.engine.threads, scratch.path().to_owned())?;
         let sources = decodings.into_iter().map(|(name, decoding)| Ok((name, open_source(&config, name, decoding)?)));
         let sources = sources.collect::<Result<_>>()?;

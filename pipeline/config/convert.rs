@@ -27,8 +27,7 @@ use crate::calendar::DateFormat;
 use crate::contract::{ColumnType, Contract, SourceName};
 
 /// Below this not even one sort gets anywhere.
-const LEAST_MEMORY: ByteSize = ByteSize::from_mebibytes(16);
-const DEFAULT_MEMORY: ByteSize = ByteSize::from_mebibytes(2048);
+pub const LEAST_MEMORY: ByteSize = ByteSize::from_mebibytes(16);
 const DEFAULT_KEEP_DAYS: i64 = 30;
 /// Past a store's restart, short of five minutes: a request is repeated with the credentials that it began with.
 pub const DEFAULT_RETRY_FOR: Duration = Duration::from_secs(180);
@@ -306,7 +305,7 @@ fn engine(reader: &mut Reader, raw: &RawEngine) -> Engine {
     }
     let cores = || std::thread::available_parallelism().map_or(1, NonZero::get);
     Engine {
-        memory_limit: raw.memory_limit.as_ref().map_or(DEFAULT_MEMORY, |limit| limit.value),
+        memory_limit: raw.memory_limit.as_ref().map(|limit| limit.value),
         threads: raw.threads.and_then(|threads| usize::try_from(threads.get()).ok()).unwrap_or_else(cores),
     }
 }

@@ -142,7 +142,8 @@ table! {
 table! {
     /// What the machine may be used for.
     pub struct RawEngine {
-        /// Memory for building models, such as `2GiB`; beyond it they spill to disk. By default 2GiB.
+        /// Memory for building models, such as `2GiB`; beyond it they spill to disk. By default 2GiB, or half of
+        /// what the container or service may have where that is less.
         pub memory_limit: Option<Placed<ByteSize>>,
         /// How many threads to use. By default one for each core.
         pub threads: Option<Whole<1, 1024>>,

@@ -31,7 +31,7 @@ use crate::contract::{Contract, SourceName};
 use crate::redact;
 
 pub use business::{Business, Parameter, ParameterType, ParameterValue};
-pub use convert::DEFAULT_RETRY_FOR;
+pub use convert::{DEFAULT_RETRY_FOR, LEAST_MEMORY};
 pub use diagnostics::{Complaint, Complaints, Place, TextFile, did_you_mean, nearest, one_of};
 pub use expression::Expression;
 pub use file::{Calendar, Delivery, Format, Mode, OnRemoved, json_schema};
@@ -98,7 +98,8 @@ pub struct Storage {
 /// What the machine may be used for.
 #[derive(Debug, Clone, Copy)]
 pub struct Engine {
-    pub memory_limit: ByteSize,
+    /// `None`: what this machine allows ([`crate::engine::memory`]).
+    pub memory_limit: Option<ByteSize>,
     pub threads: usize,
 }
 

@@ -87,7 +87,7 @@ fn the_minimal_config_gets_every_default() {
     assert_eq!(config.project.week_start, chrono::Weekday::Mon);
     assert_eq!(config.project.name, "shop");
     assert_eq!(config.storage.lake, StoreRoot::Local("/shop/lake".into()));
-    assert_eq!(config.engine.memory_limit.bytes(), 2 << 30);
+    assert_eq!(config.engine.memory_limit, None);
     assert!(config.engine.threads >= 1 && config.models.is_none());
     assert_eq!(config.publish.keep_days, 30);
     let orders = &config.sources[&SourceName::Orders];

@@ -4,6 +4,7 @@
 
 mod effort;
 mod functions;
+pub mod memory;
 mod reader;
 mod table;
 mod three_smallest;

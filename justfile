@@ -55,6 +55,11 @@ docs:
 readers PYTHON="python3":
     BAZGASHT_TEST_PYTHON={{ PYTHON }} cargo test --locked --test it readers
 
+# What lies in deploy/, with real Airflow, Dagster, S3 server, schema validators and systemd-analyze (from PyPI and as
+# installed), and the program as BAZGASHT_BIN or built.
+deploy-check *WHICH:
+    deploy/check.sh {{ WHICH }}
+
 # What CI runs, on this machine.
 ci:
     bash .ci/run

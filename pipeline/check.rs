@@ -131,26 +131,32 @@ pub fn warnings(built: &Built) -> Vec<String> {
     found.into_iter().map(line).collect()
 }
 
-/// Refuses sources whose rows or files are rejected beyond what their config allows, before anything is built.
+/// Refuses sources whose rows or files are rejected beyond what their config allows, before anything is built. `shown`
+/// tells a source's object as a person finds it.
 ///
 /// # Errors
 /// [`Error::Check`], with the rules, what to do about them and where the rejected rows are kept.
-pub fn rejections(sources: &Sources, max_rejected: impl Fn(&str) -> f64) -> Result<()> {
+pub fn rejections(
+    sources: &Sources,
+    max_rejected: impl Fn(&str) -> f64,
+    shown: impl Fn(&str, &str) -> String,
+) -> Result<()> {
     let configured = sources.0.iter().filter(|(_, s)| s.configured);
-    let failures: Vec<String> =
-        configured.filter_map(|(name, source)| refused(name, source, max_rejected(name))).collect();
+    let refused = |(name, source): (&String, &Source)| refused(name, source, max_rejected(name), &shown);
+    let failures: Vec<String> = configured.filter_map(refused).collect();
     if failures.is_empty() { Ok(()) } else { Err(Error::Check(format!("{}\n{UNPUBLISHED}", failures.join("\n")))) }
 }
 
 const UNPUBLISHED: &str = "nothing was published; marts that were published before stay as they are";
 
-fn refused(name: &str, source: &Source, limit: f64) -> Option<String> {
+fn refused(name: &str, source: &Source, limit: f64, shown: &impl Fn(&str, &str) -> String) -> Option<String> {
     let broken = broken_files(source);
     if let Some((first, why)) = broken.first().filter(|_| limit < 1.0) {
         let others = match broken.len() - 1 {
             0 => String::new(),
             others => format!("\n  and neither can {others} more"),
         };
+        let first = shown(name, first);
         return Some(format!(
             "source {name}: {first} cannot be decoded to its end: {why}{others}\n  hint: deliver it again or take it out \
              of the location; max_rejected = 1.0 accepts what could be read"

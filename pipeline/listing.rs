@@ -43,7 +43,7 @@ pub async fn list(project: &Project, prior: Option<&Snapshot>) -> Result<Listed>
             OnRemoved::Forget => BTreeMap::new(),
             OnRemoved::Keep => gone,
             OnRemoved::Block => {
-                missing.extend(complaint(*name, &gone));
+                missing.extend(complaint(*name, source, &gone));
                 BTreeMap::new()
             }
         };
@@ -68,8 +68,16 @@ fn locations(source: &OpenSource) -> String {
     source.config.locations.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
-fn complaint(name: SourceName, gone: &BTreeMap<String, ObjectRecord>) -> Option<String> {
-    let first = gone.keys().next()?;
+/// An object as a person finds it. Its path begins with the number of its location.
+pub fn shown(source: &OpenSource, path: &str) -> String {
+    let Some((store, relative)) = path.split_once('/') else { return path.to_owned() };
+    let location =
+        store.parse().ok().and_then(|index: usize| source.stores.get(index)).map_or("", |store| store.location());
+    format!("{}/{relative}", location.trim_end_matches('/'))
+}
+
+fn complaint(name: SourceName, source: &OpenSource, gone: &BTreeMap<String, ObjectRecord>) -> Option<String> {
+    let first = shown(source, gone.keys().next()?);
     Some(format!(
         "source {name}: {} known objects are missing, the first is {first}\n  hint: bring them back, or set on_removed = \
          \"keep\" (their rows stay) or \"forget\" (their rows go) for this source",
@@ -184,7 +192,7 @@ pub async fn forgotten(project: &Project, newer: &Snapshot, older: &Snapshot) ->
         let newest = newest_dumps(source, &there);
         only_newer.retain(|path, _| !there.contains_key(path) && !is_replaced(source, newest.as_ref(), path));
         if let Some(first) = only_newer.keys().next() {
-            lines.push(format!("source {name}: {} objects, the first is {first}", only_newer.len()));
+            lines.push(format!("source {name}: {} objects, the first is {}", only_newer.len(), shown(source, first)));
         }
     }
     Ok(lines)

@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::extract::RULES;
 use crate::homes::{hash_key, read_keys};
 use crate::lake::{Digest, LakeFile, verified};
-use crate::listing::{Listed, ListedSource};
+use crate::listing::{Listed, ListedSource, shown};
 use crate::project::{OpenSource, Project};
 use crate::run::{Extracted, Surroundings, survey};
 use crate::snapshot::{ExtractRecord, PartitionId};
@@ -160,14 +160,6 @@ async fn fill(
         }
     }
     Ok(())
-}
-
-/// An object as a person finds it. Its path begins with the number of its location.
-fn shown(open: &OpenSource, path: &str) -> String {
-    let Some((store, relative)) = path.split_once('/') else { return path.to_owned() };
-    let location =
-        store.parse().ok().and_then(|index: usize| open.stores.get(index)).map_or("", |store| store.location());
-    format!("{}/{relative}", location.trim_end_matches('/'))
 }
 
 async fn batches(project: &Project, file: &LakeFile) -> Result<Vec<RecordBatch>> {

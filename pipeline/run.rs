@@ -19,7 +19,7 @@ use crate::extract::{Sightings, extract};
 use crate::homes;
 use crate::interrupt::Interrupt;
 use crate::lake::{self, Damages};
-use crate::listing::{Listed, ListedSource, list, tells_version, version};
+use crate::listing::{Listed, ListedSource, list, shown, tells_version, version};
 use crate::model::Table;
 use crate::plan::{Ground, Plan, Resolver};
 use crate::project::{OpenSource, Project};
@@ -212,7 +212,9 @@ pub(crate) async fn survey<T>(
 /// Refuses sources with more rejected rows than they may have, before any work for them.
 fn refuse(project: &Project, sources: &Sources) -> Result<()> {
     let open = |name: &str| name.parse().ok().and_then(|name: SourceName| project.sources.get(&name));
-    rejections(sources, |name| open(name).map_or(0.0, |source| source.config.max_rejected))
+    let max_rejected = |name: &str| open(name).map_or(0.0, |source| source.config.max_rejected);
+    let shown = |name: &str, path: &str| open(name).map_or_else(|| path.to_owned(), |source| shown(source, path));
+    rejections(sources, max_rejected, shown)
 }
 
 pub(crate) fn workshop(project: &Project) -> Workshop<'_> {

@@ -46,6 +46,7 @@ fn a_run_leaves_an_account_however_it_ends() {
     shop.remove("orders/a.csv");
     let failed = account(&shop, &request);
     assert_eq!((failed.status, failed.exit_code, failed.snapshot), (Status::Failed, 3, None));
-    assert!(failed.error.expect("said").contains("a.csv"));
+    let file = shop.path("orders/a.csv");
+    assert!(failed.error.expect("said").contains(&file.display().to_string()));
     assert_eq!(failed.stages.last().expect("begun").name, "list");
 }

@@ -2,6 +2,7 @@
 //! ended. It lies in the lake as `runs/<run id>/run_results.json`; whoever tells of runs (a summary, a metric, an
 //! event, a message to someone's phone) tells what is in it.
 
+use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, NaiveDate, Utc};
@@ -9,12 +10,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::backfill::Span;
 use crate::error::{Error, Result};
 use crate::lake;
 use crate::project::Project;
 use crate::redact::redacted;
 use crate::report::{PartitionSettled, Progress, SourceRead};
 use crate::run::{self, Outcome, Request, Surroundings};
+use crate::storage::Storage;
 
 /// The version of [`RunResults`]. A reader may rely on every field of its version; new ones may join.
 pub const FORMAT: u32 = 1;
@@ -32,11 +35,17 @@ pub struct RunResults {
     pub version: String,
     /// The last business day that counts.
     pub as_of: NaiveDate,
-    /// The models that `--select` asked for; absent for a whole run.
+    /// The selectors that `--select` gave; absent for a whole run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub select: Option<Vec<String>>,
     /// Whether every partition was to be built anew.
     pub rebuild: bool,
+    /// Whether it was to stop at the first failed check.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub fail_fast: bool,
+    /// The backfill that it was a day of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backfill: Option<Span>,
     pub started_at: DateTime<Utc>,
     pub ended_at: DateTime<Utc>,
     /// How it ended.
@@ -55,6 +64,9 @@ pub struct RunResults {
     pub sources: Vec<SourceResult>,
     /// The partitions that were open, in the order of their settling. Reused ones aren't listed.
     pub partitions: Vec<PartitionResult>,
+    /// What it warned of: checks that only warn, sources that are old.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// How a run ended.
@@ -134,9 +146,34 @@ pub enum Action {
     Unchanged,
 }
 
+/// Where the accounts lie in the lake.
+pub const DIR: &str = "runs";
+
 /// Where a run's account lies in the lake.
 pub fn path(run_id: &str) -> String {
-    format!("runs/{run_id}/run_results.json")
+    format!("{DIR}/{run_id}/run_results.json")
+}
+
+/// The runs that left an account, oldest first.
+pub async fn run_ids(lake: &Storage) -> Result<Vec<String>> {
+    let objects = lake.list(DIR).await?;
+    let run_id = |path: &str| Some(path.strip_prefix(DIR)?.strip_prefix('/')?.split_once('/')?.0.to_owned());
+    let ids: BTreeSet<String> = objects.iter().filter_map(|object| run_id(object.location.as_ref())).collect();
+    Ok(ids.into_iter().collect())
+}
+
+/// A run's account; `None` where it left none, or one that cannot be read any more, which is told.
+///
+/// # Errors
+/// Storage errors.
+pub async fn read(lake: &Storage, run_id: &str) -> Result<Option<RunResults>> {
+    match lake::read_json(lake, &path(run_id)).await {
+        Err(Error::Damaged(damage)) => {
+            tracing::warn!("{damage}; it is passed over");
+            Ok(None)
+        }
+        other => other,
+    }
 }
 
 /// Runs the pipeline once and keeps an account of it. An account that cannot be kept is a warning: it doesn't change
@@ -170,6 +207,8 @@ pub async fn run(project: &Project, request: &Request, around: &Surroundings<'_>
         as_of,
         select: request.select,
         rebuild: request.rebuild,
+        fail_fast: request.fail_fast,
+        backfill: request.backfill,
         started_at,
         ended_at,
         status,
@@ -179,6 +218,7 @@ pub async fn run(project: &Project, request: &Request, around: &Surroundings<'_>
         stages: notes.stages,
         sources: notes.sources,
         partitions: notes.partitions,
+        warnings: notes.warnings,
     };
     if let Err(e) = keep(project, &results).await {
         tracing::warn!("the account of this run could not be kept: {e}");
@@ -203,6 +243,7 @@ struct Notes {
     stages: Vec<Stage>,
     sources: Vec<SourceResult>,
     partitions: Vec<PartitionResult>,
+    warnings: Vec<String>,
     /// The stage and the step that have begun and not ended.
     open_stage: Option<(String, DateTime<Utc>)>,
     open_step: Option<DateTime<Utc>>,
@@ -263,6 +304,11 @@ impl Progress for Recorder<'_> {
             newest_at: read.newest_at,
         });
         self.inner.source(read);
+    }
+
+    fn warning(&self, text: &str) {
+        self.notes().warnings.push(redacted(text).into_owned());
+        self.inner.warning(text);
     }
 
     fn partition(&self, settled: &PartitionSettled<'_>) {

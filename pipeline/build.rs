@@ -6,6 +6,7 @@ use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::Int64Type;
 
 use crate::calendar::{self, Occasions};
+use crate::check;
 use crate::engine::{Effort, Engine, ParquetOut, RowChecks, Sink, Task, TaskTable, Violation, row_text};
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
@@ -38,6 +39,8 @@ pub struct Builder<'a> {
     pub occasions: &'a Occasions,
     pub interrupt: &'a Interrupt,
     pub progress: &'a dyn Progress,
+    /// Stop at the first partition with a failed check.
+    pub fail_fast: bool,
 }
 
 impl Builder<'_> {
@@ -45,7 +48,8 @@ impl Builder<'_> {
     ///
     /// # Errors
     /// Those of the engine and the stores, and [`Error::Interrupted`] between two steps: what was built stays
-    /// in the lake, and the next run finds it there.
+    /// in the lake, and the next run finds it there. [`Error::Check`] for a failed check, if that is to end the run at
+    /// once; otherwise the gate tells of all of them when everything is built.
     pub async fn build(&self, plan: &Plan) -> Result<Built> {
         let mut known = Known::default();
         let mut done = Built { partitions: BTreeMap::new(), eve: BTreeMap::new(), built: vec![], unchanged: 0 };
@@ -63,8 +67,12 @@ impl Builder<'_> {
                 }
             };
             known.insert(step.slot.clone(), Some(record.clone()));
+            let has_failed = !record.violations.is_empty();
             let partitions = if *eve { &mut done.eve } else { &mut done.partitions };
             partitions.entry(model.clone()).or_default().insert(*partition, record);
+            if has_failed && self.fail_fast {
+                return Err(check::refusal(check::violations(&done)));
+            }
         }
         self.progress.end();
         Ok(done)

@@ -78,8 +78,12 @@ pub fn check(built: Built, sources: &Sources, in_question: impl Fn(&str) -> bool
     if failures.is_empty() {
         return Ok(Checked(built));
     }
-    failures.push(UNPUBLISHED.to_owned());
-    Err(Error::Check(failures.join("\n")))
+    Err(refusal(failures))
+}
+
+/// What keeps a run from publishing, as one error.
+pub(crate) fn refusal(failures: Vec<String>) -> Error {
+    Error::Check(format!("{}\n{UNPUBLISHED}", failures.join("\n")))
 }
 
 /// A failed check over all the partitions that it failed in.
@@ -99,7 +103,8 @@ impl<'a> Failed<'a> {
     }
 }
 
-fn violations(built: &Built) -> Vec<String> {
+/// What the failed checks of all partitions found, a line per model and check.
+pub(crate) fn violations(built: &Built) -> Vec<String> {
     let mut failures: BTreeMap<(&str, &str), Failed<'_>> = BTreeMap::new();
     for (model, partitions) in built.partitions.iter().chain(&built.eve) {
         for (partition, record) in partitions {
@@ -144,7 +149,7 @@ pub fn rejections(
     let configured = sources.0.iter().filter(|(_, s)| s.configured);
     let refused = |(name, source): (&String, &Source)| refused(name, source, max_rejected(name), &shown);
     let failures: Vec<String> = configured.filter_map(refused).collect();
-    if failures.is_empty() { Ok(()) } else { Err(Error::Check(format!("{}\n{UNPUBLISHED}", failures.join("\n")))) }
+    if failures.is_empty() { Ok(()) } else { Err(refusal(failures)) }
 }
 
 const UNPUBLISHED: &str = "nothing was published; marts that were published before stay as they are";

@@ -1,6 +1,19 @@
 //! The command line. Results go to standard output, talk to standard error; every flag is mirrored by `BAZGASHT_*`.
 
+/// Prints to standard output; a reader that went away is no error.
+macro_rules! say {
+    ($($arguments:tt)*) => {{
+        let _ = std::io::Write::write_fmt(
+            &mut std::io::stdout(),
+            format_args!("{}\n", crate::redact::redacted(&format!($($arguments)*))),
+        );
+    }};
+}
+
 mod commands;
+mod history;
+mod running;
+mod summary;
 mod text;
 
 use std::path::PathBuf;
@@ -47,7 +60,9 @@ enum Command {
     Plan(PlanArgs),
     /// Build what has changed, check it and publish the marts.
     Run(RunArgs),
-    /// List past runs.
+    /// Run what failed or was interrupted last once more, as of its own date.
+    Retry,
+    /// List past runs and what became of them.
     Runs(RunsArgs),
     /// Show the rejected rows of the sources as they lie there now: which rule they broke, and what to do.
     Rejects(RejectsArgs),
@@ -75,7 +90,8 @@ struct WorkArgs {
     /// The last business day that counts; by default yesterday in the project's time zone.
     #[arg(long, env = "BAZGASHT_AS_OF")]
     as_of: Option<NaiveDate>,
-    /// Only these models (comma-separated) and what they read. Such a run never publishes.
+    /// Only these models and what they read. Such a run never publishes. Comma-separated: `rfm`; `rfm+`, also what stands
+    /// on it; `tag:NAME`; `changed`, what the plan has open.
     #[arg(long, env = "BAZGASHT_SELECT", value_delimiter = ',')]
     select: Vec<String>,
     /// Build every partition, whatever is there.
@@ -96,11 +112,27 @@ struct PlanArgs {
 struct RunArgs {
     #[command(flatten)]
     work: WorkArgs,
+    /// Backfill: publish each business day from this one on that was never published, in order, and then the newest
+    /// once more.
+    #[arg(long, env = "BAZGASHT_FROM", conflicts_with_all = ["as_of", "select", "rebuild"])]
+    from: Option<NaiveDate>,
+    /// The last day of the backfill; by default yesterday.
+    #[arg(long, env = "BAZGASHT_TO", requires = "from")]
+    to: Option<NaiveDate>,
+    /// Print what would be built, or which days are missing, and leave it at that. New objects are read for it.
+    #[arg(long, env = "BAZGASHT_DRY_RUN")]
+    dry_run: bool,
+    /// Stop at the first failed check. By default everything that can be built is, and all failures are told together.
+    #[arg(long, env = "BAZGASHT_FAIL_FAST")]
+    fail_fast: bool,
 }
 
 #[derive(Debug, Args)]
 struct RunsArgs {
-    /// As JSON.
+    /// How many, of the newest.
+    #[arg(long, env = "BAZGASHT_LIMIT", default_value_t = 30)]
+    limit: usize,
+    /// The runs' accounts as JSON.
     #[arg(long, env = "BAZGASHT_JSON")]
     json: bool,
 }
@@ -192,8 +224,9 @@ impl Cli {
             Command::Check => commands::check(&self.config).await,
             Command::Docs => commands::docs(&self.config),
             Command::Plan(args) => commands::plan(&self.config, &args).await,
-            Command::Run(args) => commands::run(&self.config, &args.work).await,
-            Command::Runs(args) => commands::runs(&self.config, &args).await,
+            Command::Run(args) => running::run(&self.config, &args).await,
+            Command::Retry => running::retry(&self.config).await,
+            Command::Runs(args) => history::runs(&self.config, &args).await,
             Command::Rejects(args) => commands::rejects(&self.config, &args).await,
             Command::Show(args) => commands::show(&self.config, &args).await,
             Command::Rollback(args) => commands::rollback(&self.config, args.run).await,

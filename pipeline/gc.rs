@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Duration, Utc};
 
+use crate::account;
 use crate::error::{Error, Result};
 use crate::lake::{self, record_path};
 use crate::project::Project;
@@ -20,7 +21,7 @@ pub struct Swept {
     pub kept: u64,
 }
 
-/// Deletes snapshots older than `keep_days` (the newest always stays) and every object that no kept snapshot
+/// Deletes snapshots older than `keep_days` (the newest always stays), accounts of runs as old, and every object that no kept snapshot
 /// mentions and that is older than `grace_hours`.
 ///
 /// # Errors
@@ -45,6 +46,7 @@ pub async fn collect(project: &Project, keep_days: u32, grace_hours: u32, now: D
     }
     swept.kept = kept.len() as u64;
     let youngest = now - Duration::hours(i64::from(grace_hours));
+    sweep_accounts(&project.lake, &kept, oldest_kept.min(youngest), &mut swept).await?;
     let mentioned: BTreeSet<String> = kept.iter().flat_map(lake_paths).collect();
     // What points at files goes before the files do, so that an interrupted sweep leaves nothing that points nowhere.
     for prefix in ["seen", "models", "extracted", "homes", "rejected"] {
@@ -55,6 +57,17 @@ pub async fn collect(project: &Project, keep_days: u32, grace_hours: u32, now: D
     published.extend(publish::current_paths(&project.marts).await?);
     sweep(&project.marts, "snapshots", &published, youngest, &mut swept).await?;
     Ok(swept)
+}
+
+/// Accounts of runs are kept as long as snapshots are; that of a kept snapshot, as long as it.
+async fn sweep_accounts(
+    lake: &Storage,
+    kept: &[Snapshot],
+    oldest_kept: DateTime<Utc>,
+    swept: &mut Swept,
+) -> Result<()> {
+    let mentioned = kept.iter().map(|snapshot| account::path(&snapshot.run_id)).collect();
+    sweep(lake, account::DIR, &mentioned, oldest_kept, swept).await
 }
 
 async fn sweep(

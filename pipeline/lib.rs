@@ -3,6 +3,7 @@
 //! `run` is the whole program in one function; ARCHITECTURE.md tells the rest.
 
 pub mod account;
+pub mod backfill;
 pub mod build;
 pub mod calendar;
 pub mod check;
@@ -28,8 +29,10 @@ pub mod publish;
 pub mod redact;
 pub mod rejects;
 pub mod report;
+pub mod retry;
 pub mod rollback;
 pub mod run;
+pub mod select;
 pub mod snapshot;
 pub mod sources;
 pub mod storage;

@@ -18,6 +18,9 @@ pub trait Progress: Sync {
 
     /// An open partition has been settled.
     fn partition(&self, _: &PartitionSettled<'_>) {}
+
+    /// Something is odd that doesn't keep the run from publishing. The log has it too.
+    fn warning(&self, _: &str) {}
 }
 
 /// What a run read of a source.

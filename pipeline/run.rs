@@ -10,6 +10,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use futures::{StreamExt, TryStreamExt};
 use uuid::Uuid;
 
+use crate::backfill::Span;
 use crate::build::{Builder, Built};
 use crate::check::{Checked, check, rejections, warnings};
 use crate::contract::SourceName;
@@ -20,11 +21,11 @@ use crate::homes;
 use crate::interrupt::Interrupt;
 use crate::lake::{self, Damages};
 use crate::listing::{Listed, ListedSource, list, shown, tells_version, version};
-use crate::model::Table;
 use crate::plan::{Ground, Plan, Resolver};
 use crate::project::{OpenSource, Project};
 use crate::publish::{Workshop, current_number, docs_are_published};
 use crate::report::{Progress, SourceRead};
+use crate::select::Selection;
 use crate::snapshot::{ExtractRecord, ObjectRecord, RunLogRow, Snapshot, SourceState};
 use crate::sources::Sources;
 
@@ -33,9 +34,14 @@ use crate::sources::Sources;
 pub struct Request {
     /// `None`: yesterday, in the project's zone, by the clock given to [`run`].
     pub as_of: Option<NaiveDate>,
-    /// Only these models and what they read; such a run never publishes.
+    /// Only the models that these [selectors](Selection) ask for, and what they read; such a run never publishes.
     pub select: Option<Vec<String>>,
     pub rebuild: bool,
+    /// Stop at the first partition with a failed check, instead of building everything that can be built and telling
+    /// of all failures together.
+    pub fail_fast: bool,
+    /// The backfill that the run is a day of.
+    pub backfill: Option<Span>,
     /// What the run is called; `None`: a new name.
     pub run_id: Option<Uuid>,
 }
@@ -90,6 +96,7 @@ async fn straight(
     damages: &Damages,
 ) -> Result<Outcome> {
     let started_at = (around.now)();
+    let selection = selection(project, request)?;
     let published = current_number(&project.marts).await;
     let prior = Snapshot::newest(&project.lake).await?;
     let number = prior.as_ref().map_or(0, |prior| prior.number).max(published) + 1;
@@ -101,9 +108,9 @@ async fn straight(
     refuse(project, &extracted.sources)?;
     around.progress.begin("plan", 0);
     let ground = ground(project, request, &extracted.sources, started_at)?;
-    warn_of_age(project, &ground);
+    warn_of_age(project, &ground, around.progress);
     let resolver = Resolver::new(ground.clone(), prior.as_ref(), &project.lake, damages, request.rebuild);
-    let wanted = wanted(project, request)?;
+    let wanted = wanted(selection.as_ref(), &resolver).await?;
     let planned = resolver.plan(wanted.as_ref()).await?;
     around.progress.end();
     if wanted.is_none() && is_settled(&planned, prior.as_ref(), &ground) {
@@ -118,10 +125,12 @@ async fn straight(
         occasions: &project.occasions,
         interrupt: around.interrupt,
         progress: around.progress,
+        fail_fast: request.fail_fast,
     };
     let built = builder.build(&planned).await?;
     for warning in warnings(&built) {
         tracing::warn!("{warning}");
+        around.progress.warning(&warning);
     }
     let summary = summary(&built, &extracted);
     let in_question = |name: &str| wanted.as_ref().is_none_or(|models| models.contains(&format!("stg_{name}")));
@@ -140,6 +149,7 @@ async fn straight(
 
 /// What `run` would do: the same stages up to the plan. Extracting harms nobody, so it happens here too.
 pub async fn plan(project: &Project, request: &Request, around: &Surroundings<'_>) -> Result<Plan> {
+    let selection = selection(project, request)?;
     let planned = async |damages: &Damages| {
         let prior = Snapshot::newest(&project.lake).await?;
         let listed = list(project, prior.as_ref()).await?;
@@ -147,7 +157,7 @@ pub async fn plan(project: &Project, request: &Request, around: &Surroundings<'_
         refuse(project, &extracted.sources)?;
         let ground = ground(project, request, &extracted.sources, (around.now)())?;
         let resolver = Resolver::new(ground, prior.as_ref(), &project.lake, damages, request.rebuild);
-        resolver.plan(wanted(project, request)?.as_ref()).await
+        resolver.plan(wanted(selection.as_ref(), &resolver).await?.as_ref()).await
     };
     mending(project, planned).await
 }
@@ -250,7 +260,7 @@ fn is_settled(plan: &Plan, prior: Option<&Snapshot>, ground: &Ground<'_>) -> boo
 }
 
 /// Warns of sources whose newest row is older, at the end of the as-of date, than their `max_age`.
-fn warn_of_age(project: &Project, ground: &Ground<'_>) {
+fn warn_of_age(project: &Project, ground: &Ground<'_>, progress: &dyn Progress) {
     let next_midnight = ground.as_of.succ_opt().and_then(|day| day.and_hms_opt(0, 0, 0)).unwrap_or_default();
     let end = DateTime::from_timestamp_micros(project.zone.resolve_local(next_midnight)).unwrap_or_default();
     for (name, source) in &project.sources {
@@ -259,25 +269,25 @@ fn warn_of_age(project: &Project, ground: &Ground<'_>) {
         if let (Some(max_age), Some(newest)) = (source.config.max_age, newest)
             && (end - newest).to_std().is_ok_and(|age| age > max_age)
         {
-            tracing::warn!(source = %name, "the newest row is of {newest}: older than max_age at the end of {}", ground.as_of);
+            let what = format!("the newest row is of {newest}: older than max_age at the end of {}", ground.as_of);
+            tracing::warn!(source = %name, "{what}");
+            progress.warning(&format!("source {name}: {what}"));
         }
     }
 }
 
-/// The models that `--select` asks for, with everything that they read.
-fn wanted(project: &Project, request: &Request) -> Result<Option<BTreeSet<String>>> {
-    let Some(selected) = &request.select else { return Ok(None) };
-    let mut wanted = BTreeSet::new();
-    for name in selected {
-        let model = project.catalog.get(name).ok_or_else(|| {
-            let nearest = crate::config::nearest(name, project.catalog.names());
-            let hint = nearest.map_or(String::new(), |n| format!("; did you mean `{n}`?"));
-            Error::config(format!("--select: there is no model `{name}`{hint}"))
-        })?;
-        wanted.insert(name.clone());
-        wanted.extend(project.catalog.stands_on(model).iter().map(Table::to_string));
-    }
-    Ok(Some(wanted))
+fn selection(project: &Project, request: &Request) -> Result<Option<Selection>> {
+    request.select.as_deref().map(|selectors| Selection::parse(selectors, &project.catalog)).transpose()
+}
+
+/// The models that a selection asks for, with everything that they read; `None`: all.
+async fn wanted(selection: Option<&Selection>, resolver: &Resolver<'_>) -> Result<Option<BTreeSet<String>>> {
+    let Some(selection) = selection else { return Ok(None) };
+    let changed = match selection.asks_for_changed() {
+        true => resolver.plan(None).await?.open().map(|step| step.slot.model.clone()).collect(),
+        false => BTreeSet::new(),
+    };
+    Ok(Some(selection.models(resolver.ground(false).catalog, &changed)))
 }
 
 fn summary(built: &Built, extracted: &Extracted) -> Summary {

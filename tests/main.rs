@@ -1,6 +1,7 @@
 //! The integration tests: one executable, since each one that links DataFusion costs a minute.
 
 mod account;
+mod again;
 mod arbitrary;
 mod awkward;
 mod cli;
@@ -19,5 +20,6 @@ mod rejects;
 mod s3;
 mod schema;
 mod secrets;
+mod selections;
 mod stores;
 mod support;

@@ -1,16 +1,15 @@
 //! What each command does, in terms of the library.
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::Path;
 
 use arrow::util::pretty::pretty_format_batches;
 use chrono::Utc;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
+use super::running::run_as_of;
 use super::text::{grouped, shortened, table};
-use super::{GcArgs, GenerateArgs, GenerateFormat, PlanArgs, RejectsArgs, RunsArgs, ShowArgs, WorkArgs};
-use crate::account;
+use super::{GcArgs, GenerateArgs, GenerateFormat, PlanArgs, RejectsArgs, ShowArgs, WorkArgs};
 use crate::config::{Config, DEFAULT_RETRY_FOR, FILE_NAME, StoreKind, StoreRoot, TEMPLATE};
 use crate::docs;
 use crate::engine::Task;
@@ -19,14 +18,13 @@ use crate::gc;
 use crate::generate::{self, Options};
 use crate::interrupt::Interrupt;
 use crate::model::{embedded, type_name};
-use crate::plan::{Action, Slot};
+use crate::plan::{Action, Plan, Slot};
 use crate::project::{Blueprint, Project};
 use crate::publish::published_names;
-use crate::redact::redacted;
 use crate::rejects::{self, Group, Wanted};
 use crate::report::Terminal;
 use crate::rollback as rolling;
-use crate::run::{self, Outcome, Request, Summary, Surroundings};
+use crate::run::{self, Request, Surroundings};
 use crate::snapshot::{MartRecord, Snapshot};
 use crate::storage::Storage;
 use crate::validate;
@@ -36,24 +34,17 @@ fn load(config: &Path) -> Result<Config> {
     Config::load(config).map_err(|complaints| Error::Config(complaints.render(colour)))
 }
 
-fn open(config: &Path) -> Result<Project> {
+pub(super) fn open(config: &Path) -> Result<Project> {
     Blueprint::draw(load(config)?)?.open()
 }
 
-fn request(work: &WorkArgs) -> Request {
+pub(super) fn request(work: &WorkArgs) -> Request {
     Request {
         as_of: work.as_of,
         select: (!work.select.is_empty()).then(|| work.select.clone()),
         rebuild: work.rebuild,
-        run_id: None,
+        ..Request::default()
     }
-}
-
-/// Prints to standard output; a reader that went away is no error.
-macro_rules! say {
-    ($($arguments:tt)*) => {
-        let _ = writeln!(std::io::stdout(), "{}", redacted(&format!($($arguments)*)));
-    };
 }
 
 pub(super) fn init(dir: &Path) -> Result<()> {
@@ -104,6 +95,12 @@ pub(super) async fn plan(config: &Path, args: &PlanArgs) -> Result<()> {
         say!("{}", plan_json(&plan));
         return Ok(());
     }
+    show_plan(&plan);
+    Ok(())
+}
+
+/// What is to be done and why, for a person.
+pub(super) fn show_plan(plan: &Plan) {
     let mut rows = table(&["model", "partition", "action", "why"]);
     for step in plan.open() {
         let (action, why) = words(&step.action);
@@ -116,7 +113,6 @@ pub(super) async fn plan(config: &Path, args: &PlanArgs) -> Result<()> {
     } else {
         say!("{rows}\n\nas of {}: {open} of {} partitions", plan.as_of, plan.steps.len());
     }
-    Ok(())
 }
 
 fn words(action: &Action) -> (&'static str, String) {
@@ -127,7 +123,7 @@ fn words(action: &Action) -> (&'static str, String) {
     }
 }
 
-fn plan_json(plan: &crate::plan::Plan) -> serde_json::Value {
+fn plan_json(plan: &Plan) -> serde_json::Value {
     let steps = plan.steps.iter().map(|step| {
         let (action, _) = words(&step.action);
         let why = match &step.action {
@@ -138,70 +134,6 @@ fn plan_json(plan: &crate::plan::Plan) -> serde_json::Value {
         serde_json::json!({ "model": model, "partition": partition, "day_before": eve, "action": action, "why": why })
     });
     serde_json::json!({ "as_of": plan.as_of, "steps": steps.collect::<Vec<_>>() })
-}
-
-pub(super) async fn run(config: &Path, work: &WorkArgs) -> Result<()> {
-    let project = open(config)?;
-    let interrupt = Interrupt::listen()?;
-    let progress = Terminal::default();
-    let around = Surroundings { now: &Utc::now, interrupt: &interrupt, progress: &progress };
-    let started = std::time::Instant::now();
-    let (_, outcome) = account::run(&project, &request(work), &around).await;
-    match outcome? {
-        Outcome::NothingToDo(snapshot) => {
-            say!(
-                "nothing to do: snapshot {} is as of {} and stands on the same inputs",
-                snapshot.number,
-                snapshot.as_of
-            );
-        }
-        Outcome::Published(snapshot, summary) => published(&project, &snapshot, &summary, started.elapsed()),
-        Outcome::Built(summary) => {
-            say!("built {} partitions; a run with --select publishes nothing", summary.built.len());
-        }
-    }
-    Ok(())
-}
-
-fn published(project: &Project, snapshot: &Snapshot, summary: &Summary, took: std::time::Duration) {
-    say!(
-        "published snapshot {} as of {} in {:.1} s: {} partitions built, {} unchanged",
-        snapshot.number,
-        snapshot.as_of,
-        took.as_secs_f64(),
-        summary.built.len(),
-        summary.unchanged
-    );
-    say!(
-        "read {} objects with {} rows; {} rejected",
-        grouped(summary.objects_read),
-        grouped(summary.rows_read),
-        grouped(summary.rows_rejected)
-    );
-    say!("marts: {}", project.marts.location());
-}
-
-pub(super) async fn runs(config: &Path, args: &RunsArgs) -> Result<()> {
-    let project = open(config)?;
-    let log = Snapshot::newest(&project.lake).await?.map(|s| s.run_log).unwrap_or_default();
-    if args.json {
-        say!("{}", serde_json::to_string_pretty(&log).map_err(Error::bug)?);
-        return Ok(());
-    }
-    let mut rows = table(&["snapshot", "kind", "as of", "committed", "built", "rows read", "rejected"]);
-    for row in &log {
-        rows.add_row([
-            row.snapshot.to_string(),
-            row.kind.clone(),
-            row.as_of.to_string(),
-            row.committed_at.format("%Y-%m-%d %H:%M").to_string(),
-            grouped(row.partitions_built),
-            grouped(row.rows_read),
-            grouped(row.rows_rejected),
-        ]);
-    }
-    say!("{rows}");
-    Ok(())
 }
 
 /// Of a rejected row's raw text, a terminal gets so many characters.
@@ -388,7 +320,7 @@ pub(super) async fn demo(dir: &Path) -> Result<()> {
         generate_into(Storage::create_local(&dir.join("raw"))?, options).await?;
         std::fs::write(&config, DEMO_CONFIG)?;
     }
-    run(&config, &WorkArgs { as_of: Some(as_of), select: vec![], rebuild: false }).await?;
+    run_as_of(&config, as_of).await?;
     demo_summary(&config, dir).await
 }
 

@@ -213,6 +213,10 @@ fn parse_file(state: &SessionState, file: &SourceFile, sources: &BTreeSet<String
     }
     let name = front.name.clone().unwrap_or(stem);
     require_name(&name)?;
+    if let Some(tag) = front.tags.iter().find(|tag| !is_word(tag)) {
+        let what = format!("`{}` cannot be a tag: use letters, digits, `_` and `-`", tag.escape_debug());
+        return Err(Fault::new(None, what));
+    }
     let columns = front.columns()?;
     for key in &front.grain {
         if !columns.iter().any(|c| &c.name == key) {
@@ -240,6 +244,7 @@ fn parse_file(state: &SessionState, file: &SourceFile, sources: &BTreeSet<String
         grain: front.grain.clone(),
         monthly: front.partition == Some(PartitionBy::Month),
         features: front.features.clone(),
+        tags: front.tags.clone(),
         columns,
         checks,
         warnings,
@@ -247,6 +252,11 @@ fn parse_file(state: &SessionState, file: &SourceFile, sources: &BTreeSet<String
         reads,
         parameters,
     }))
+}
+
+/// A tag is written on a command line, among others: `--select tag:daily,rfm+`.
+fn is_word(tag: &str) -> bool {
+    !tag.is_empty() && tag.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-')
 }
 
 /// A model's name stands in the lake's paths and in SQL, and none may pass for a table that is none of the models.
@@ -324,6 +334,7 @@ fn seed_model(file: &SourceFile, name: String) -> Result<Model> {
         grain: vec![],
         monthly: false,
         features: vec![],
+        tags: vec![],
         columns,
         checks: vec![],
         warnings: vec![],
@@ -342,6 +353,7 @@ fn calendar_models() -> Result<Vec<Model>> {
         grain: grain.iter().map(|&g| g.to_owned()).collect(),
         monthly: false,
         features: vec![],
+        tags: vec![],
         columns,
         checks: vec![],
         warnings: vec![],

@@ -61,6 +61,9 @@ pub(super) struct FrontMatter {
     /// What the mart is for: numbers of `docs/features.md`.
     #[serde(default)]
     pub features: Vec<String>,
+    /// Words by which `--select tag:…` finds it.
+    #[serde(default)]
+    pub tags: Vec<String>,
     #[serde(default)]
     pub reads: toml::Table,
     pub columns: toml::Table,

@@ -132,6 +132,8 @@ pub struct Model {
     pub monthly: bool,
     /// What the mart is for: numbers of `docs/features.md`.
     pub features: Vec<String>,
+    /// Words by which `--select tag:…` finds it.
+    pub tags: Vec<String>,
     pub columns: Vec<Column>,
     pub checks: Vec<Check>,
     /// Checks whose rows are told and don't keep a run from publishing.

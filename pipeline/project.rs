@@ -97,6 +97,7 @@ impl Blueprint {
             return Err(Error::Config(format!("{}{models}", complaints.render(false))));
         }
         let catalog = catalog?;
+        history_is_small(&config, &catalog)?;
         let calendar = calendar(&config);
         let occasions = occasions(&catalog)?;
         Ok(Self {
@@ -173,6 +174,24 @@ pub fn sources(config: &Config, mut state: impl FnMut(SourceName) -> SourceState
         (name.to_string(), source)
     });
     Sources(all.collect())
+}
+
+/// A mart that is partitioned by month has its history in itself.
+fn history_is_small(config: &Config, catalog: &Catalog) -> Result<()> {
+    let small = || catalog.marts().filter(|model| !model.monthly).map(|model| model.name.as_str());
+    let mut complaints = config::Complaints::default();
+    for name in config.publish.history.iter().filter(|name| small().all(|mart| mart != *name)) {
+        let (what, hint) = match catalog.marts().find(|model| model.name == **name) {
+            Some(_) => (format!("`{name}` is partitioned by month"), "its past months are in it".to_owned()),
+            None => {
+                let nearest = config::nearest(name, small()).map_or(String::new(), config::did_you_mean);
+                (format!("there is no mart `{name}`"), nearest)
+            }
+        };
+        let complaint = config::Complaint::new(format!("[publish] history: {what}")).in_file(&config.file);
+        complaints.push(if hint.is_empty() { complaint } else { complaint.hint(hint) });
+    }
+    if complaints.is_empty() { Ok(()) } else { Err(Error::Config(complaints.render(false))) }
 }
 
 fn calendar(config: &Config) -> BusinessCalendar {

@@ -228,7 +228,12 @@ fn refuse(project: &Project, sources: &Sources) -> Result<()> {
 }
 
 pub(crate) fn workshop(project: &Project) -> Workshop<'_> {
-    Workshop { lake: &project.lake, marts: &project.marts, scratch: project.engine.scratch() }
+    Workshop {
+        lake: &project.lake,
+        marts: &project.marts,
+        scratch: project.engine.scratch(),
+        history: &project.config.publish.history,
+    }
 }
 
 fn ground<'a>(project: &'a Project, request: &Request, sources: &'a Sources, now: DateTime<Utc>) -> Result<Ground<'a>> {

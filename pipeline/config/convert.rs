@@ -55,7 +55,7 @@ pub fn config(raw: File, mut reader: Reader) -> Result<Config, Complaints> {
         models,
         added_models,
         business: raw.business,
-        publish: Publish { keep_days: u32::try_from(keep_days).unwrap_or(u32::MAX) },
+        publish: Publish { keep_days: u32::try_from(keep_days).unwrap_or(u32::MAX), history: raw.publish.history },
         sources,
     })
 }

@@ -166,6 +166,10 @@ table! {
     pub struct RawPublish {
         /// `gc` keeps the snapshots of so many days, to roll back to. By default 30.
         pub keep_days: Option<Whole<0, 36_500>>,
+        /// Small marts of which every night's file is kept, as `history/<mart>/as_of=YYYY-MM-DD.parquet` beside
+        /// `current`, for trends. Not those that are partitioned by month.
+        #[serde(default)]
+        pub history: Vec<String>,
     }
 }
 

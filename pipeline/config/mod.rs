@@ -104,10 +104,12 @@ pub struct Engine {
 }
 
 /// What is kept of what was published.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Publish {
     /// `gc` keeps the snapshots of so many days.
     pub keep_days: u32,
+    /// Marts of which every as-of date's file is kept.
+    pub history: Vec<String>,
 }
 
 /// One source, with its contract.

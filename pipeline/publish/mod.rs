@@ -41,6 +41,16 @@ pub struct Current {
     pub run_id: String,
     pub as_of: NaiveDate,
     pub marts: BTreeMap<String, CurrentMart>,
+    /// The files of its as-of date under `history/`, by path.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub history: BTreeMap<String, DatedFile>,
+}
+
+/// A mart's file of one as-of date: the bytes as published last for it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DatedFile {
+    pub etag: Option<String>,
+    pub digest: Digest,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,6 +80,8 @@ pub struct Workshop<'a> {
     pub lake: &'a Storage,
     pub marts: &'a Storage,
     pub scratch: &'a Path,
+    /// The marts of which every as-of date's file is kept.
+    pub history: &'a [String],
 }
 
 /// The published files of a run, by name: made, but not yet anywhere but in local scratch.
@@ -177,7 +189,9 @@ impl Workshop<'_> {
     pub async fn publish(&self, snapshot: &Snapshot, prepared: Option<&Prepared>) -> Result<()> {
         let known: Option<Current> = lake::read_json(self.marts, CURRENT).await.unwrap_or_default();
         let there = self.listed("current").await?;
-        if known.as_ref().is_some_and(|k| k.run_id == snapshot.run_id && k.is_intact(&there)) {
+        if let Some(known) = known.as_ref().filter(|k| k.run_id == snapshot.run_id && k.is_intact(&there))
+            && self.has_history(snapshot, known).await?
+        {
             return Ok(());
         }
         if self.is_overtaken(snapshot).await? {
@@ -195,12 +209,14 @@ impl Workshop<'_> {
             .try_collect()
             .await?;
         let marts = names.iter().map(|(name, mart)| ((*name).to_owned(), current_mart(mart, &published))).collect();
+        let history = self.keep_history(snapshot, known.as_ref()).await?;
         let current = Current {
             format: lake::FORMAT,
             snapshot: snapshot.number,
             run_id: snapshot.run_id.clone(),
             as_of: snapshot.as_of,
             marts,
+            history,
         };
         self.marts.sync().await?;
         if self.is_overtaken(snapshot).await? {
@@ -249,6 +265,55 @@ impl Workshop<'_> {
             as_of: file.as_of,
             digest: file.digest.clone(),
         })
+    }
+
+    /// The files of which history is kept, with their paths there.
+    fn dated<'s>(&self, snapshot: &'s Snapshot) -> Vec<(String, &'s MartFile)> {
+        let marts = self.history.iter().filter_map(|name| Some((name, snapshot.marts.get(name)?)));
+        let whole = marts.filter_map(|(name, mart)| match mart.files.as_slice() {
+            [file] if file.current == format!("current/{name}.parquet") => Some((name, file)),
+            _ => None,
+        });
+        whole.map(|(name, file)| (format!("history/{name}/as_of={}.parquet", file.as_of), file)).collect()
+    }
+
+    async fn has_history(&self, snapshot: &Snapshot, known: &Current) -> Result<bool> {
+        for (path, file) in self.dated(snapshot) {
+            if self.dated_file(&path, file, known).await?.is_none() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// What lies in the history, if it is what was put there of these bytes.
+    async fn dated_file(&self, path: &str, file: &MartFile, known: &Current) -> Result<Option<DatedFile>> {
+        let Some(before) = known.history.get(path).filter(|before| before.digest == file.digest) else {
+            return Ok(None);
+        };
+        let there = self.marts.head(path).await?;
+        Ok(there.is_some_and(|meta| meta.e_tag == before.etag).then(|| before.clone()))
+    }
+
+    /// Copies the marts of which history is kept to where their date's file belongs.
+    async fn keep_history(&self, snapshot: &Snapshot, known: Option<&Current>) -> Result<BTreeMap<String, DatedFile>> {
+        let mut history = BTreeMap::new();
+        for (path, file) in self.dated(snapshot) {
+            let before = match known {
+                Some(known) => self.dated_file(&path, file, known).await?,
+                None => None,
+            };
+            let dated = match before {
+                Some(before) => before,
+                None => {
+                    self.marts.copy(&file.path, &path).await?;
+                    let etag = self.marts.head(&path).await?.and_then(|meta| meta.e_tag);
+                    DatedFile { etag, digest: file.digest.clone() }
+                }
+            };
+            history.insert(path, dated);
+        }
+        Ok(history)
     }
 
     async fn put_immutable(

@@ -129,14 +129,14 @@ impl Builder<'_> {
             let checks = RowChecks::new(&model.columns, &model.grain)?;
             ParquetOut::create(local.path(), model.schema(), Some(checks))
         };
-        let (partition, tables) = (slot.partition, self.tables(model, slot, known)?);
+        let (partition, tables) = (slot.partition, tables(self.resolver, model, slot, known)?);
         let (out, effort) = match self.batch(model)? {
             Some(batch) => {
                 let mut out = create()?;
                 out.write(&batch)?;
                 (out, Effort::default())
             }
-            None => self.engine.run(&self.task(model, slot, tables.clone())?, create).await?,
+            None => self.engine.run(&task_over(self.resolver, model, slot, tables.clone())?, create).await?,
         };
         let written = out.finish()?;
         let path = lake::partition_path(&model.name, &partition.to_string(), &key);
@@ -171,31 +171,6 @@ impl Builder<'_> {
             Body::Calendar => Some(calendar::calendar_batch(&self.resolver.ground(false).calendar, self.occasions)),
             Body::CalendarPeriods => Some(calendar::calendar_periods_batch(&self.resolver.ground(false).calendar)),
         })
-    }
-
-    fn task(&self, model: &Model, slot: &Slot, tables: Vec<TaskTable>) -> Result<Task> {
-        let Body::Sql(sql) = &model.body else { return Err(Error::bug("not an SQL model")) };
-        Ok(Task {
-            label: format!("{} ({})", model.file, slot.partition),
-            sql: sql.clone(),
-            parameters: self.resolver.parameters(model, slot)?,
-            tables,
-        })
-    }
-
-    fn tables(&self, model: &Model, slot: &Slot, known: &Known) -> Result<Vec<TaskTable>> {
-        let reads = self.resolver.reads(model, slot)?;
-        let table = |reads: ReadPartitions<'_>| match &reads.read.table {
-            Table::Source(name) => match self.resolver.ground(false).sources.get(name) {
-                Some(source) => Ok(source.task_table(slot.partition)),
-                None => Err(Error::config(format!("{}: there is no source `{name}`", model.file))),
-            },
-            Table::Model(name) => {
-                let files = reads.slots.iter().filter_map(|slot| known.get(slot));
-                Ok(TaskTable::of_files(name, self.resolver.model(name)?.schema(), files.map(|record| &record.file)))
-            }
-        };
-        reads.into_iter().map(table).collect()
     }
 
     /// Runs one SQL check; `None` when it returns no rows.
@@ -268,6 +243,39 @@ impl Builder<'_> {
             ))),
         }
     }
+}
+
+/// What computes a partition of an SQL model.
+///
+/// # Errors
+/// [`Error::Config`] for parameters and sources that there aren't.
+pub(crate) fn task(resolver: &Resolver<'_>, model: &Model, slot: &Slot, known: &Known) -> Result<Task> {
+    task_over(resolver, model, slot, tables(resolver, model, slot, known)?)
+}
+
+fn task_over(resolver: &Resolver<'_>, model: &Model, slot: &Slot, tables: Vec<TaskTable>) -> Result<Task> {
+    let Body::Sql(sql) = &model.body else { return Err(Error::bug("not an SQL model")) };
+    Ok(Task {
+        label: format!("{} ({})", model.file, slot.partition),
+        sql: sql.clone(),
+        parameters: resolver.parameters(model, slot)?,
+        tables,
+    })
+}
+
+/// The tables that a partition reads, each as the files of the partitions that it reads of it.
+fn tables(resolver: &Resolver<'_>, model: &Model, slot: &Slot, known: &Known) -> Result<Vec<TaskTable>> {
+    let table = |reads: ReadPartitions<'_>| match &reads.read.table {
+        Table::Source(name) => match resolver.ground(false).sources.get(name) {
+            Some(source) => Ok(source.task_table(slot.partition)),
+            None => Err(Error::config(format!("{}: there is no source `{name}`", model.file))),
+        },
+        Table::Model(name) => {
+            let files = reads.slots.iter().filter_map(|slot| known.get(slot));
+            Ok(TaskTable::of_files(name, resolver.model(name)?.schema(), files.map(|record| &record.file)))
+        }
+    };
+    resolver.reads(model, slot)?.into_iter().map(table).collect()
 }
 
 #[derive(Default)]

@@ -11,6 +11,7 @@ macro_rules! say {
 }
 
 mod commands;
+mod explaining;
 mod history;
 mod running;
 mod summary;
@@ -64,6 +65,8 @@ enum Command {
     Retry,
     /// List past runs and what became of them.
     Runs(RunsArgs),
+    /// Say how a partition came to be in a run: why it was built, from what, by which plan, and what it took.
+    Explain(ExplainArgs),
     /// Show the rejected rows of the sources as they lie there now: which rule they broke, and what to do.
     Rejects(RejectsArgs),
     /// Print a mart's or model's rows and the meaning of its columns.
@@ -135,6 +138,14 @@ struct RunsArgs {
     /// The runs' accounts as JSON.
     #[arg(long, env = "BAZGASHT_JSON")]
     json: bool,
+}
+
+#[derive(Debug, Args)]
+struct ExplainArgs {
+    /// A snapshot's number, a run's name or its end as `bazgasht runs` shows them, or `latest`.
+    run: String,
+    /// The model; or the model and a partition, as in `rfm_by_month:2025-12`.
+    model: String,
 }
 
 #[derive(Debug, Args)]
@@ -227,6 +238,7 @@ impl Cli {
             Command::Run(args) => running::run(&self.config, &args).await,
             Command::Retry => running::retry(&self.config).await,
             Command::Runs(args) => history::runs(&self.config, &args).await,
+            Command::Explain(args) => explaining::explain(&self.config, &args).await,
             Command::Rejects(args) => commands::rejects(&self.config, &args).await,
             Command::Show(args) => commands::show(&self.config, &args).await,
             Command::Rollback(args) => commands::rollback(&self.config, args.run).await,

@@ -15,6 +15,7 @@ pub mod decode;
 pub mod docs;
 pub mod engine;
 pub mod error;
+pub mod explain;
 pub mod extract;
 pub mod gc;
 pub mod generate;

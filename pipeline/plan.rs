@@ -295,7 +295,7 @@ impl<'a> Resolver<'a> {
     }
 
     /// The parts of a key that are known before any input is.
-    fn own_parts(&self, model: &Model, slot: &Slot) -> Result<KeyParts> {
+    pub(crate) fn own_parts(&self, model: &Model, slot: &Slot) -> Result<KeyParts> {
         let extra = match model.body {
             Body::Calendar | Body::CalendarPeriods => self.today.calendar_fingerprint.as_str(),
             _ => "",

@@ -27,7 +27,7 @@ use datafusion::error::DataFusionError;
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
-use datafusion::physical_plan::execute_stream;
+use datafusion::physical_plan::{ExecutionPlan, displayable, execute_stream};
 use datafusion::prelude::{JoinType, SessionConfig, SessionContext};
 use futures::StreamExt;
 use url::Url;
@@ -184,12 +184,21 @@ impl Engine {
 
     /// Plans a task without running it: every name, type and function is checked. The result's schema.
     pub async fn plan(&self, task: &Task) -> Result<SchemaRef> {
+        Ok(self.planned(task).await?.schema())
+    }
+
+    /// How the engine would go about a task, for a person.
+    pub async fn explain(&self, task: &Task) -> Result<String> {
+        Ok(displayable(self.planned(task).await?.as_ref()).indent(false).to_string())
+    }
+
+    async fn planned(&self, task: &Task) -> Result<Arc<dyn ExecutionPlan>> {
         let planned = async {
             let context = self.session(task, true).await?;
             let parameters: Vec<(String, ScalarValue)> =
                 task.parameters.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
             let frame = context.sql_with_options(&task.sql, only_queries()).await?.with_param_values(parameters)?;
-            Ok::<_, Attempt>(frame.create_physical_plan().await?.schema())
+            Ok::<_, Attempt>(frame.create_physical_plan().await?)
         };
         planned.await.map_err(|e| e.into_error(task))
     }

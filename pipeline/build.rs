@@ -14,7 +14,7 @@ use crate::lake::{self, Digest};
 use crate::model::{Body, Check, Model, Table, seed_batch};
 use crate::plan::{Action, Known, Plan, ReadPartitions, Resolver, Slot, partition_key};
 use crate::report::{PartitionSettled, Progress};
-use crate::snapshot::{KeyParts, PartitionId, PartitionRecord, Partitions, RowCounts};
+use crate::snapshot::{KeptSql, KeyParts, PartitionId, PartitionRecord, Partitions, RowCounts};
 use crate::storage::Storage;
 
 /// How many broken rows a violation shows.
@@ -109,11 +109,25 @@ impl Builder<'_> {
             done.unchanged += 1;
             return Ok((record, None));
         }
+        if done.built.iter().all(|built| built.model != slot.model) {
+            self.keep_sql(model, &parts.sql).await?;
+        }
         done.built.push(slot.clone());
         let (record, effort) = self.make(model, slot, known, key, parts).await?;
         let path = lake::record_path(&record.file.path);
         self.lake.put(&path, lake::to_json(&record)?).await?;
         Ok((record, Some(effort)))
+    }
+
+    /// Keeps a model's SQL, where no earlier run has: `explain` shows it when the model is another.
+    async fn keep_sql(&self, model: &Model, digest: &str) -> Result<()> {
+        let Body::Sql(sql) = &model.body else { return Ok(()) };
+        if self.resolver.knows_sql(&model.name, digest) {
+            return Ok(());
+        }
+        let kept = KeptSql { file: model.file.clone(), sql: sql.trim().to_owned() };
+        self.lake.put(&lake::sql_path(digest), lake::to_json(&kept)?).await?;
+        Ok(())
     }
 
     async fn make(

@@ -6,12 +6,13 @@ use crate::account::{self, PartitionResult, RunResults};
 use crate::build;
 use crate::config::nearest;
 use crate::contract::SourceName;
+use crate::engine::Task;
 use crate::error::{Error, Result};
 use crate::lake::{self, Damages, Digest};
 use crate::model::{Body, Model};
 use crate::plan::{Ground, Known, Resolver, Slot};
 use crate::project::Project;
-use crate::snapshot::{KeyParts, PartitionId, PartitionRecord, Snapshot, SourceState, numbers};
+use crate::snapshot::{KeptSql, KeyParts, PartitionId, PartitionRecord, Snapshot, SourceState, numbers};
 
 /// The run before now, whatever became of it.
 const LATEST: &str = "latest";
@@ -35,10 +36,12 @@ pub struct Explanation {
     pub rows: u64,
     /// What its key was hashed from.
     pub parts: KeyParts,
-    /// What is other today than it was then: its SQL, its parameters, input files that aren't known any more.
+    /// What is other today than it was then: the model, its parameters, input files that aren't known any more.
     pub differs: Vec<String>,
     /// Its SELECT; `None` for what no SQL makes.
     pub sql: Option<String>,
+    /// Whether that is how it ran: otherwise it wasn't kept, and the model is another since.
+    pub is_sql_as_run: bool,
     /// The engine's plan, made anew; or why there is none.
     pub plan: Result<String>,
 }
@@ -107,12 +110,15 @@ pub async fn explain(project: &Project, run: &PastRun, what: &str) -> Result<Exp
     };
     let resolved = Resolved::new(project, run, model, &slot).await?;
     let differs = resolved.differs_from(&record.parts);
+    let kept = sql_as_run(project, &record.parts).await?;
+    let is_sql_as_run = kept.is_some() || resolved.parts.sql == record.parts.sql;
     let sql = match &model.body {
-        Body::Sql(sql) => Some(sql.trim().to_owned()),
+        Body::Sql(sql) => Some(kept.unwrap_or_else(|| sql.trim().to_owned())),
         Body::Seed(_) | Body::Calendar | Body::CalendarPeriods => None,
     };
     Ok(Explanation {
-        plan: resolved.plan(project, model, &slot).await,
+        plan: resolved.plan(project, model, &slot, sql.as_deref()).await,
+        is_sql_as_run,
         settled,
         result,
         key: record.key,
@@ -167,10 +173,20 @@ fn of_snapshot(run: &PastRun, model: &str, partition: Option<PartitionId>) -> Re
     Ok((Slot { model: model.to_owned(), partition: *partition, eve: false }, record.clone()))
 }
 
+/// The model's SQL as it was, if it is kept.
+async fn sql_as_run(project: &Project, parts: &KeyParts) -> Result<Option<String>> {
+    let kept: Result<Option<KeptSql>> = lake::read_json(&project.lake, &lake::sql_path(&parts.sql)).await;
+    match kept {
+        Ok(kept) => Ok(kept.map(|kept| kept.sql)),
+        Err(Error::Damaged(_)) => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
 /// What a partition's key is made from, found out anew from what the run stood on.
 struct Resolved {
     parts: KeyParts,
-    task: Option<Result<crate::engine::Task>>,
+    task: Option<Result<Task>>,
 }
 
 impl Resolved {
@@ -222,10 +238,10 @@ impl Resolved {
         differs
     }
 
-    async fn plan(self, project: &Project, model: &Model, slot: &Slot) -> Result<String> {
-        match self.task {
-            Some(task) => project.engine.explain(&task?).await,
-            None => Err(Error::config(format!("no SQL makes {} ({})", model.name, slot.partition))),
+    async fn plan(self, project: &Project, model: &Model, slot: &Slot, sql: Option<&str>) -> Result<String> {
+        match (self.task, sql) {
+            (Some(task), Some(sql)) => project.engine.explain(&Task { sql: sql.to_owned(), ..task? }).await,
+            _ => Err(Error::config(format!("no SQL makes {} ({})", model.name, slot.partition))),
         }
     }
 }

@@ -49,7 +49,7 @@ pub async fn collect(project: &Project, keep_days: u32, grace_hours: u32, now: D
     sweep_accounts(&project.lake, &kept, oldest_kept.min(youngest), &mut swept).await?;
     let mentioned: BTreeSet<String> = kept.iter().flat_map(lake_paths).collect();
     // What points at files goes before the files do, so that an interrupted sweep leaves nothing that points nowhere.
-    for prefix in ["seen", "models", "extracted", "homes", "rejected"] {
+    for prefix in ["seen", "models", "sql", "extracted", "homes", "rejected"] {
         sweep(&project.lake, prefix, &mentioned, youngest, &mut swept).await?;
     }
     let mut published: BTreeSet<String> =
@@ -103,6 +103,7 @@ fn lake_paths(snapshot: &Snapshot) -> Vec<String> {
     }
     for record in snapshot.partitions.values().chain(snapshot.eve.values()).flat_map(|p| p.values()) {
         paths.push(record_path(&record.file.path));
+        paths.push(lake::sql_path(&record.parts.sql));
     }
     paths.extend(snapshot.files().map(|file| file.path.clone()));
     paths

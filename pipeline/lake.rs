@@ -167,6 +167,11 @@ pub fn record_path(path: &str) -> String {
     format!("{}.json", path.trim_end_matches(".parquet"))
 }
 
+/// Where a model's SQL lies, by the digest that keys have of it.
+pub fn sql_path(digest: &str) -> String {
+    format!("sql/{digest}.json")
+}
+
 pub fn extract_dir(source: &str, key: &Digest) -> String {
     format!("extracted/{source}/{key}")
 }

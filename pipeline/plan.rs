@@ -338,6 +338,12 @@ impl<'a> Resolver<'a> {
         of_eve.or_else(|| prior.partitions.get(&slot.model)?.get(&slot.partition))
     }
 
+    /// Whether the newest snapshot has a partition of this model that this SQL made.
+    pub fn knows_sql(&self, model: &str, sql: &str) -> bool {
+        let before = self.prior.and_then(|prior| prior.partitions.get(model));
+        before.is_some_and(|partitions| partitions.values().any(|record| record.parts.sql == sql))
+    }
+
     /// Plans all partitions of the wanted models, or of all.
     pub async fn plan(&self, wanted: Option<&BTreeSet<String>>) -> Result<Plan> {
         let mut known = Known::default();

@@ -146,6 +146,13 @@ pub struct KeyParts {
     pub inputs: BTreeMap<String, String>,
 }
 
+/// A model's SQL as it ran, kept once for all partitions whose keys have its digest: the model may change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptSql {
+    pub file: String,
+    pub sql: String,
+}
+
 /// Rows of a staging partition, by what became of them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RowCounts {

@@ -92,6 +92,19 @@ fn a_model_that_has_changed_since_says_so() {
     shop.write("sql/marts/customers.sql", sql.replace("from state", "from state where orders > 0"));
     let customers = explained(&shop, "2", "customers");
     assert_eq!(customers.differs, ["its SQL or declared types have changed since"]);
+    let sql = customers.sql.expect("SQL");
+    assert!(customers.is_sql_as_run && !sql.contains("orders > 0"), "as it ran: {sql}");
+    run(&shop, "2024-02-17");
+    let customers = explained(&shop, "latest", "customers");
+    assert!(customers.differs.is_empty() && customers.sql.expect("SQL").contains("orders > 0"));
+    // With the snapshots before it, gc takes the SQL that only they had.
+    let kept = |shop: &Shop| crate::support::tree(&shop.path("lake/sql")).len();
+    let before = kept(&shop);
+    let far = chrono::Utc::now() + chrono::Duration::days(400);
+    block_on(bazgasht::gc::collect(&shop.open(), 30, 24, far)).expect("swept");
+    assert_eq!(kept(&shop), before - 1);
+    let customers = explained(&shop, "3", "customers");
+    assert!(customers.is_sql_as_run && customers.sql.expect("SQL").contains("orders > 0"));
 }
 
 #[test]

@@ -56,7 +56,7 @@ fn effort(out: &mut String, explained: &Explanation) {
         return;
     };
     match result.action {
-        Action::Built => line!(out, "built because: {}", result.why.join("; ")),
+        Action::Built => line!(out, "built because: {}", reasons(result, explained).join("; ")),
         Action::Unchanged => {
             line!(out, "not built: it was open because of {}; all came out as before", result.why.join(", "))
         }
@@ -73,6 +73,15 @@ fn effort(out: &mut String, explained: &Explanation) {
         result.violations,
         result.warnings
     );
+}
+
+/// A bare table among the reasons is one that was still open when the run was planned.
+fn reasons(result: &PartitionResult, explained: &Explanation) -> Vec<String> {
+    let spelled_out = |why: &String| match explained.parts.inputs.contains_key(why) {
+        true => format!("{why} came out changed"),
+        false => why.clone(),
+    };
+    result.why.iter().map(spelled_out).collect()
 }
 
 fn others(out: &mut String, explained: &Explanation) {
@@ -110,8 +119,11 @@ fn key(out: &mut String, explained: &Explanation) {
 
 fn sql(out: &mut String, explained: &Explanation) {
     let Some(sql) = &explained.sql else { return };
-    let has_changed = explained.differs.iter().any(|difference| difference.starts_with("its SQL"));
-    line!(out, "\n{}\n", if has_changed { "SQL as it is now:" } else { "SQL:" });
+    line!(
+        out,
+        "\n{}\n",
+        if explained.is_sql_as_run { "SQL as it ran:" } else { "SQL as it is now; it isn't kept as it ran:" }
+    );
     for (name, value) in &explained.parts.parameters {
         line!(out, "-- ${name} = {}", shortened(value, 60));
     }

@@ -90,7 +90,7 @@ fn of_log(row: &RunLogRow) -> String {
 fn counted(number: u64) -> String {
     match number {
         0..10_000_000 => grouped(number),
-        ..1_000_000_000 => format!("{:.1} M", number as f64 / 1e6),
+        10_000_000..1_000_000_000 => format!("{:.1} M", number as f64 / 1e6),
         _ => format!("{:.1} bn", number as f64 / 1e9),
     }
 }

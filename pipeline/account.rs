@@ -13,6 +13,7 @@ use uuid::Uuid;
 use crate::backfill::Span;
 use crate::error::{Error, Result};
 use crate::lake;
+use crate::observe::{self, Begun};
 use crate::project::Project;
 use crate::redact::redacted;
 use crate::report::{PartitionSettled, Progress, SourceRead};
@@ -183,6 +184,7 @@ pub async fn run(project: &Project, request: &Request, around: &Surroundings<'_>
     let run_id = request.run_id.unwrap_or_else(Uuid::now_v7);
     let as_of = request.as_of.unwrap_or_else(|| project.zone.yesterday(started_at));
     let request = Request { run_id: Some(run_id), as_of: Some(as_of), ..request.clone() };
+    observe::begun(project, &Begun { run_id, as_of, started_at, request: &request }).await;
     let recorder = Recorder { inner: around.progress, now: around.now, notes: Mutex::default() };
     let outcome = run::run(
         project,
@@ -223,6 +225,7 @@ pub async fn run(project: &Project, request: &Request, around: &Surroundings<'_>
     if let Err(e) = keep(project, &results).await {
         tracing::warn!("the account of this run could not be kept: {e}");
     }
+    observe::ended(project, &results, outcome.as_ref().ok()).await;
     (results, outcome)
 }
 

@@ -15,11 +15,12 @@ use crate::config::nearest;
 use crate::contract::SourceName;
 use crate::error::{Error, Result};
 use crate::extract::RULES;
+use crate::gather::Extracted;
 use crate::homes::{hash_key, read_keys};
 use crate::lake::{Digest, LakeFile, verified};
 use crate::listing::{Listed, ListedSource, shown};
 use crate::project::{OpenSource, Project};
-use crate::run::{Extracted, Surroundings, survey};
+use crate::run::{Surroundings, survey};
 use crate::snapshot::{ExtractRecord, PartitionId};
 use crate::sources::{ORDER_MISSING, Source, Tally};
 

@@ -11,16 +11,16 @@ use datafusion::logical_expr::{
 };
 use datafusion::prelude::SessionContext;
 
-use super::three_smallest::ThreeSmallest;
+use super::best_offers::BestOffers;
 use crate::calendar::parse_jalali_date;
 
 /// Makes the functions known to a session: `jalali_date(text)`, `epoch_seconds(n)`, `epoch_millis(n)`,
-/// `epoch_micros(n)`, `three_smallest(int)`.
+/// `epoch_micros(n)`, `best_offers(target, place)`.
 pub fn register(context: &SessionContext) {
     for function in all() {
         context.register_udf(function);
     }
-    context.register_udaf(AggregateUDF::from(ThreeSmallest::new()));
+    context.register_udaf(AggregateUDF::from(BestOffers::new()));
 }
 
 fn all() -> Vec<ScalarUDF> {

@@ -2,12 +2,12 @@
 //!
 //! Nothing else in the code holds a session. A distributed engine would take this one function's place.
 
+mod best_offers;
 mod effort;
 mod functions;
 pub mod memory;
 mod reader;
 mod table;
-mod three_smallest;
 mod writer;
 
 pub use effort::Effort;

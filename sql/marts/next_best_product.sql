@@ -65,19 +65,10 @@ offers as (
 
 ),
 
-best_offers as (
-
-    select customer_id, target, min(place) as place
-    from offers
-    group by customer_id, target
-
-),
-
 best_places as (
 
-    select customer_id, three_smallest(place) as places
-    from best_offers
-    where place > 0
+    select customer_id, best_offers(target, place) as places
+    from offers
     group by customer_id
 
 ),

@@ -89,40 +89,58 @@ behaviour as (
 
 ),
 
-day_moves as (
+compared_days as (
 
-    select
-        coalesce(behaviour.list, yesterday_members.list) as list,
-        coalesce(behaviour.customer_id, yesterday_members.customer_id) as customer_id,
-        case when behaviour.customer_id is null then 'left' else 'entered' end as change,
-        behaviour.entered_month
-    from behaviour
-    full join yesterday_members
-        on yesterday_members.list = behaviour.list and yesterday_members.customer_id = behaviour.customer_id
-    where behaviour.customer_id is null or yesterday_members.customer_id is null
+    select 'day' as compared_with, cast($as_of - 1 as date) as compared_on
+    union all
+    select 'month' as compared_with, last_month_end as compared_on from month
 
 ),
 
-month_moves as (
+earlier as (
+
+    select 'day' as compared_with, list, customer_id from yesterday_members
+    union all
+    select 'month' as compared_with, list, customer_id from last_members
+
+),
+
+present as (
+
+    select compared_days.compared_with, behaviour.*
+    from behaviour
+    cross join compared_days
+
+),
+
+moved as (
 
     select
-        coalesce(behaviour.list, last_members.list) as list,
-        coalesce(behaviour.customer_id, last_members.customer_id) as customer_id,
-        case when behaviour.customer_id is null then 'left' else 'entered' end as change,
-        behaviour.entered_month
-    from behaviour
-    full join last_members on last_members.list = behaviour.list and last_members.customer_id = behaviour.customer_id
-    where behaviour.customer_id is null or last_members.customer_id is null
+        coalesce(present.compared_with, earlier.compared_with) as compared_with,
+        coalesce(present.list, earlier.list) as list,
+        coalesce(present.customer_id, earlier.customer_id) as customer_id,
+        case when present.customer_id is null then 'left' else 'entered' end as change,
+        present.entered_month
+    from present
+    full join earlier
+        on earlier.compared_with = present.compared_with
+        and earlier.list = present.list
+        and earlier.customer_id = present.customer_id
+    where present.customer_id is null or earlier.customer_id is null
 
 ),
 
 moves as (
 
-    select 'day' as compared_with, cast($as_of - 1 as date) as compared_on, day_moves.* from day_moves
-    union all
-    select 'month' as compared_with, month.last_month_end as compared_on, month_moves.*
-    from month_moves
-    cross join month
+    select
+        moved.compared_with,
+        compared_days.compared_on,
+        moved.list,
+        moved.customer_id,
+        moved.change,
+        moved.entered_month
+    from moved
+    inner join compared_days on compared_days.compared_with = moved.compared_with
 
 ),
 

@@ -1,7 +1,10 @@
 //! JSON with its own checksum as the last field: it stays plain JSON, and no flipped or missing byte goes unnoticed.
 
+use std::io::{self, Write};
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter, Serializer};
 
 use super::Digest;
 use crate::error::{Error, Result};
@@ -12,16 +15,56 @@ const HEX_BYTES: usize = 32;
 
 /// The canonical bytes of a record: maps are ordered, so equal records are equal bytes.
 pub fn to_json<T: Serialize>(record: &T) -> Result<Vec<u8>> {
-    let mut bytes = serde_json::to_vec_pretty(record).map_err(Error::bug)?;
+    let mut bytes = Vec::new();
+    record.serialize(&mut Serializer::with_formatter(&mut bytes, Lines::default())).map_err(Error::bug)?;
     if !bytes.ends_with(b"\n}") {
         return Err(Error::bug("only a record with fields can be sealed"));
     }
     bytes.truncate(bytes.len() - 2);
     let checksum = Digest::of(&bytes);
-    for part in [BEFORE, checksum.as_str().as_bytes(), AFTER] {
+    for part in [BEFORE, checksum.hex().as_bytes(), AFTER] {
         bytes.extend_from_slice(part);
     }
     Ok(bytes)
+}
+
+/// Levels of a record that are laid out in lines; what lies deeper stands in one. Of a snapshot that is a line for each
+/// object that it knows, of which there may be a hundred thousand.
+const LEVELS_IN_LINES: usize = 4;
+
+#[derive(Default)]
+struct Lines {
+    in_lines: PrettyFormatter<'static>,
+    level: usize,
+}
+
+macro_rules! either {
+    ($($method:ident($($first:ident)?) $enter:literal $leave:literal)*) => {
+        $(fn $method<W: ?Sized + Write>(&mut self, out: &mut W $(, $first: bool)?) -> io::Result<()> {
+            self.level += $enter;
+            let written = if self.level <= LEVELS_IN_LINES {
+                self.in_lines.$method(out $(, $first)?)
+            } else {
+                CompactFormatter.$method(out $(, $first)?)
+            };
+            self.level -= $leave;
+            written
+        })*
+    };
+}
+
+impl Formatter for Lines {
+    either! {
+        begin_array() 1 0
+        end_array() 0 1
+        begin_array_value(first) 0 0
+        end_array_value() 0 0
+        begin_object() 1 0
+        end_object() 0 1
+        begin_object_key(first) 0 0
+        begin_object_value() 0 0
+        end_object_value() 0 0
+    }
 }
 
 /// Reads what [`to_json`] wrote. A record without a checksum is one of an older version, and taken as it is.
@@ -30,7 +73,7 @@ pub fn to_json<T: Serialize>(record: &T) -> Result<Vec<u8>> {
 /// What is wrong with the bytes, in words.
 pub fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
     if let Some((sealed, checksum)) = split(bytes)
-        && Digest::of(sealed).as_str().as_bytes() != checksum
+        && Digest::of(sealed).hex().as_bytes() != checksum
     {
         return Err("its content isn't what its checksum says".to_owned());
     }
@@ -64,6 +107,19 @@ mod tests {
             }
             assert!(read(&bytes[..at]).is_err() || at + 1 == bytes.len(), "{at} bytes");
         }
+    }
+
+    #[test]
+    fn what_lies_deep_stands_in_one_line() {
+        fn one<T>(key: &str, rest: T) -> BTreeMap<&str, T> {
+            BTreeMap::from([(key, rest)])
+        }
+        let deep = one("a", one("b", one("c", one("d", [1, 2]))));
+        let bytes = to_json(&deep).expect("sealed");
+        let text = String::from_utf8(bytes.clone()).expect("text");
+        let lines = "{\n  \"a\": {\n    \"b\": {\n      \"c\": {\n        \"d\": [1,2]\n      }\n    }\n  },";
+        assert!(text.starts_with(lines), "{text}");
+        assert!(from_json::<serde_json::Value>(&bytes).is_ok_and(|found| found["a"]["b"]["c"]["d"][1] == 2));
     }
 
     #[test]

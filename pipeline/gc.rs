@@ -28,7 +28,7 @@ pub struct Swept {
 /// Storage errors; what was deleted by then is gone, what is kept is whole.
 pub async fn collect(project: &Project, keep_days: u32, grace_hours: u32, now: DateTime<Utc>) -> Result<Swept> {
     let mut swept = Swept::default();
-    let mut kept = Vec::new();
+    let mut kept = Kept::default();
     let all = numbers(&project.lake).await?;
     let newest = all.last().copied();
     let oldest_kept = now - Duration::days(i64::from(keep_days));
@@ -36,7 +36,8 @@ pub async fn collect(project: &Project, keep_days: u32, grace_hours: u32, now: D
         let snapshot = Snapshot::read(&project.lake, number).await?;
         let committed_at = snapshot.run_log.last().map(|row| row.committed_at);
         if Some(number) == newest || committed_at.is_some_and(|at| at >= oldest_kept) {
-            kept.push(snapshot);
+            kept.add(&snapshot);
+            swept.kept += 1;
         } else {
             // The copy first: a copy alone is taken for a snapshot whose own object was lost.
             project.lake.delete(&lake::snapshot_copy_path(number)).await?;
@@ -44,30 +45,33 @@ pub async fn collect(project: &Project, keep_days: u32, grace_hours: u32, now: D
             swept.snapshots += 1;
         }
     }
-    swept.kept = kept.len() as u64;
     let youngest = now - Duration::hours(i64::from(grace_hours));
-    sweep_accounts(&project.lake, &kept, oldest_kept.min(youngest), &mut swept).await?;
-    let mentioned: BTreeSet<String> = kept.iter().flat_map(lake_paths).collect();
+    // Accounts of runs are kept as long as snapshots are; that of a kept snapshot, as long as it.
+    sweep(&project.lake, account::DIR, &kept.accounts, oldest_kept.min(youngest), &mut swept).await?;
     // What points at files goes before the files do, so that an interrupted sweep leaves nothing that points nowhere.
     for prefix in ["seen", "models", "sql", "extracted", "homes", "rejected"] {
-        sweep(&project.lake, prefix, &mentioned, youngest, &mut swept).await?;
+        sweep(&project.lake, prefix, &kept.lake, youngest, &mut swept).await?;
     }
-    let mut published: BTreeSet<String> =
-        kept.iter().flat_map(|s| s.marts.values()).flat_map(|m| &m.files).map(|f| f.path.clone()).collect();
-    published.extend(publish::current_paths(&project.marts).await?);
-    sweep(&project.marts, "snapshots", &published, youngest, &mut swept).await?;
+    kept.marts.extend(publish::current_paths(&project.marts).await?);
+    sweep(&project.marts, "snapshots", &kept.marts, youngest, &mut swept).await?;
     Ok(swept)
 }
 
-/// Accounts of runs are kept as long as snapshots are; that of a kept snapshot, as long as it.
-async fn sweep_accounts(
-    lake: &Storage,
-    kept: &[Snapshot],
-    oldest_kept: DateTime<Utc>,
-    swept: &mut Swept,
-) -> Result<()> {
-    let mentioned = kept.iter().map(|snapshot| account::path(&snapshot.run_id)).collect();
-    sweep(lake, account::DIR, &mentioned, oldest_kept, swept).await
+/// The paths that kept snapshots mention. The snapshots themselves are looked at one by one: each may know a hundred
+/// thousand objects, mostly those that the next one knows.
+#[derive(Default)]
+struct Kept {
+    lake: BTreeSet<String>,
+    accounts: BTreeSet<String>,
+    marts: BTreeSet<String>,
+}
+
+impl Kept {
+    fn add(&mut self, snapshot: &Snapshot) {
+        self.lake.extend(lake_paths(snapshot));
+        self.accounts.insert(account::path(&snapshot.run_id));
+        self.marts.extend(snapshot.marts.values().flat_map(|mart| &mart.files).map(|file| file.path.clone()));
+    }
 }
 
 async fn sweep(

@@ -86,7 +86,7 @@ impl Builder<'_> {
             day_before: slot.eve,
             why,
             is_unchanged: effort.is_none(),
-            key: record.key.as_str(),
+            key: &record.key.hex(),
             rows: record.file.rows,
             size_bytes: record.file.size_bytes,
             checks: record.checks,

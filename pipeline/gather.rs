@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use futures::{StreamExt, TryStreamExt};
 
+use crate::compact::Shared;
 use crate::contract::SourceName;
 use crate::decode::Format;
 use crate::error::{Error, Result};
@@ -73,7 +74,7 @@ pub(crate) async fn gather(
 fn named_columns_exist(source: &OpenSource, state: &SourceState) -> Result<()> {
     let with_rows = || state.extracts.values().filter(|extract| extract.extracted_rows() > 0);
     let Some(first) = with_rows().next() else { return Ok(()) };
-    for column in first.absent.iter().filter(|column| with_rows().all(|e| e.absent.contains(*column))) {
+    for column in first.absent.iter().filter(|column| with_rows().all(|e| e.absent.contains(column))) {
         let name = source.config.name;
         let sparse = state.objects.keys().any(|path| matches!(source.decoding.format_of(path), Ok(Format::Ndjson)));
         if !sparse {
@@ -114,13 +115,13 @@ async fn extract_all(
     fresh: &[(&String, &(usize, object_store::ObjectMeta))],
     around: &Surroundings<'_>,
     damages: &Damages,
-) -> Result<BTreeMap<String, ExtractRecord>> {
+) -> Result<BTreeMap<String, Shared<ExtractRecord>>> {
     futures::stream::iter(fresh.iter().copied())
         .map(|(path, (store, meta))| async move {
             around.interrupt.check()?;
             let record = extract_one(project, source, path, *store, meta, damages).await?;
             around.progress.step(path);
-            Ok::<_, Error>((path.clone(), record))
+            Ok::<_, Error>((path.clone(), Shared::new(record)))
         })
         .buffer_unordered(project.engine.threads())
         .try_collect()
@@ -153,7 +154,7 @@ fn state(
     source: &OpenSource,
     listed: &ListedSource,
     before: Option<&SourceState>,
-    found: &BTreeMap<String, ExtractRecord>,
+    found: &BTreeMap<String, Shared<ExtractRecord>>,
     damages: &Damages,
 ) -> Result<SourceState> {
     let mut state = SourceState { by_folder: source.by_folder(), ..SourceState::default() };
@@ -162,8 +163,9 @@ fn state(
         let record = match found.get(path) {
             Some(extract) => {
                 state.extracts.insert(extract.key.clone(), extract.clone());
-                let sighting = sightings.of(path, meta.size, &version(meta))?;
-                ObjectRecord { size_bytes: meta.size, version: version(meta), sighting, extract: extract.key.clone() }
+                let (version, extract) = (version(meta), extract.key.clone());
+                let sighting = sightings.of(path, meta.size, &version)?;
+                Shared::new(ObjectRecord { size_bytes: meta.size, version: version.into(), sighting, extract })
             }
             None => match before.and_then(|b| b.objects.get(path)) {
                 Some(known) => known.clone(),
@@ -202,6 +204,12 @@ async fn settle_homes(
     damages: &Damages,
 ) -> Result<()> {
     let before = |name: &str| prior.and_then(|p| p.sources.get(name)).filter(|s| !damages.any(s.homes.files()));
+    for (name, source) in &mut sources.0 {
+        if source.follows_orders() || source.contract.time.is_some() {
+            let before = prior.and_then(|prior| prior.sources.get(name));
+            source.state.merged = homes::merge_keys(&project.lake, name, &source.state, before, damages).await?;
+        }
+    }
     let names: Vec<String> = sources.0.keys().cloned().collect();
     let mut homes = BTreeMap::new();
     for name in &names {

@@ -12,9 +12,11 @@ pub mod verified;
 
 use std::fmt;
 use std::io::{self, Write};
+use std::ops::Deref;
+use std::str::FromStr;
 
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::de::{DeserializeOwned, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::{Error, Result};
 use crate::storage::Storage;
@@ -29,10 +31,9 @@ pub const FORMAT: u32 = 1;
 /// Whatever makes the same SQL over the same rows give other bytes: our own writer's version and the engine's.
 pub const ENGINE: &str = "bazgasht-3 datafusion-55.2 parquet-59";
 
-/// A name for content or for how content was made: 128 bits of BLAKE3, in hexadecimal.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Digest(String);
+/// A name for content or for how content was made: 128 bits of BLAKE3, written in hexadecimal.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Digest([u8; 16]);
 
 impl Digest {
     pub fn of(bytes: &[u8]) -> Self {
@@ -40,23 +41,91 @@ impl Digest {
     }
 
     pub fn from_hash(hash: blake3::Hash) -> Self {
-        Digest(hash.to_hex()[..32].to_owned())
+        let mut half = [0; 16];
+        half.copy_from_slice(&hash.as_bytes()[..16]);
+        Digest(half)
     }
 
-    pub fn as_str(&self) -> &str {
-        &self.0
+    pub fn hex(&self) -> Hex {
+        let mut text = [0; 32];
+        for (pair, byte) in text.chunks_exact_mut(2).zip(self.0) {
+            pair.copy_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+        }
+        Hex(text)
+    }
+
+    /// Its first 16 bits, by which digests are spread evenly over any number of groups.
+    pub fn prefix(&self) -> u16 {
+        u16::from_be_bytes([self.0[0], self.0[1]])
+    }
+}
+
+const DIGITS: &[u8; 16] = b"0123456789abcdef";
+
+/// A digest in hexadecimal.
+pub struct Hex([u8; 32]);
+
+impl Deref for Hex {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+impl FromStr for Digest {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let digit = |byte: u8| match byte {
+            b'0'..=b'9' => Some(byte - b'0'),
+            b'a'..=b'f' => Some(byte - b'a' + 10),
+            _ => None,
+        };
+        let mut bytes = [0; 16];
+        let is_digest = text.len() == 32
+            && bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)).all(|(byte, pair)| {
+                let both = digit(pair[0]).zip(digit(pair[1]));
+                *byte = both.map_or(0, |(high, low)| high * 16 + low);
+                both.is_some()
+            });
+        if is_digest { Ok(Digest(bytes)) } else { Err(format!("`{text}` is not a digest")) }
     }
 }
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.hex())
     }
 }
 
 impl fmt::Debug for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0[..8])
+        f.write_str(&self.hex()[..8])
+    }
+}
+
+impl Serialize for Digest {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.hex())
+    }
+}
+
+impl<'de> Deserialize<'de> for Digest {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Hexadecimal;
+        impl Visitor<'_> for Hexadecimal {
+            type Value = Digest;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("32 hexadecimal digits")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Digest, E> {
+                text.parse().map_err(E::custom)
+            }
+        }
+        deserializer.deserialize_str(Hexadecimal)
     }
 }
 

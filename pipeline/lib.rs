@@ -8,6 +8,7 @@ pub mod build;
 pub mod calendar;
 pub mod check;
 pub mod cli;
+pub mod compact;
 pub mod config;
 pub mod confine;
 pub mod contract;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use chrono::DateTime;
 use object_store::ObjectMeta;
 
+use crate::compact::Shared;
 use crate::config::{Location, Mode, OnRemoved};
 use crate::confine::Inside;
 use crate::contract::SourceName;
@@ -18,7 +19,7 @@ pub struct ListedSource {
     /// Objects of now, by the number of their location and their path in it: which store, and its listing.
     pub objects: BTreeMap<String, (usize, ObjectMeta)>,
     /// Objects that are gone and kept all the same.
-    pub kept: BTreeMap<String, ObjectRecord>,
+    pub kept: BTreeMap<String, Shared<ObjectRecord>>,
 }
 
 /// All sources' objects.
@@ -38,7 +39,8 @@ pub async fn list(project: &Project, prior: Option<&Snapshot>) -> Result<Listed>
         let newest = newest_dumps(source, &objects);
         let gone = known.into_iter().flatten();
         let gone = gone.filter(|(path, _)| !objects.contains_key(*path) && !is_replaced(source, newest.as_ref(), path));
-        let gone: BTreeMap<String, ObjectRecord> = gone.map(|(path, object)| (path.clone(), object.clone())).collect();
+        let gone: BTreeMap<String, Shared<ObjectRecord>> =
+            gone.map(|(path, object)| (path.clone(), object.clone())).collect();
         let kept = match source.config.on_removed {
             OnRemoved::Forget => BTreeMap::new(),
             OnRemoved::Keep => gone,
@@ -76,7 +78,7 @@ pub fn shown(source: &OpenSource, path: &str) -> String {
     format!("{}/{relative}", location.trim_end_matches('/'))
 }
 
-fn complaint(name: SourceName, source: &OpenSource, gone: &BTreeMap<String, ObjectRecord>) -> Option<String> {
+fn complaint(name: SourceName, source: &OpenSource, gone: &BTreeMap<String, Shared<ObjectRecord>>) -> Option<String> {
     let first = shown(source, gone.keys().next()?);
     Some(format!(
         "source {name}: {} known objects are missing, the first is {first}\n  hint: bring them back, or set on_removed = \

@@ -226,7 +226,7 @@ impl Known {
         let mut hasher = KeyHasher::new("table");
         for slot in slots {
             let record = self.get(slot)?;
-            hasher.part("partition", &slot.partition.to_string()).part("digest", record.file.digest.as_str());
+            hasher.part("partition", &slot.partition.to_string()).part("digest", &record.file.digest.hex());
         }
         Some(hasher.finish())
     }

@@ -94,6 +94,8 @@ async fn straight(
     let listed = list(project, prior.as_ref()).await?;
     around.progress.end();
     let extracted = gather(project, &listed, prior.as_ref(), around, damages).await?;
+    // Of a hundred thousand objects it is large, and a snapshot is still to be written.
+    drop(listed);
     refuse(project, &extracted.sources)?;
     around.progress.begin("plan", 0);
     let ground = ground(project, request, &extracted.sources, started_at)?;

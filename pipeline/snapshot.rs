@@ -9,6 +9,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::calendar::Month;
+use crate::compact::{Flat, Shared};
 use crate::engine::{TaskTable, Violation};
 use crate::error::{Error, Result};
 use crate::lake::{self, Damage, Digest, LakeFile};
@@ -59,7 +60,7 @@ impl<'de> Deserialize<'de> for PartitionId {
 pub struct ObjectRecord {
     pub size_bytes: u64,
     /// The store's ETag, or its modification time where it has none: only ever the reason not to read again.
-    pub version: String,
+    pub version: Box<str>,
     /// A hash over path, size, version and the decoding: as long as it is the same, the object isn't read again.
     pub sighting: Digest,
     /// The key of what was extracted from it.
@@ -72,22 +73,22 @@ pub struct ExtractRecord {
     pub key: Digest,
     /// Rows in the file, whatever became of them.
     pub read: u64,
-    pub skipped: BTreeMap<String, u64>,
-    pub rejected: BTreeMap<String, u64>,
+    pub skipped: Flat<String, u64>,
+    pub rejected: Flat<String, u64>,
     /// Typed rows by business month (`all` where the source has no business day).
-    pub rows: BTreeMap<PartitionId, LakeFile>,
+    pub rows: Flat<PartitionId, LakeFile>,
     /// Sorted distinct hashes of the home keys of those rows.
-    pub keys: BTreeMap<PartitionId, LakeFile>,
+    pub keys: Flat<PartitionId, LakeFile>,
     pub rejects: Option<LakeFile>,
     /// Raw columns that the mapping names and the content doesn't have; none for content without rows.
-    pub absent: BTreeSet<String>,
+    pub absent: Box<[String]>,
     /// Why the content can't be decoded to its end, where it can't.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub broken: Option<String>,
     /// The latest moment among the rows, where the source has such.
     pub newest_at: Option<DateTime<Utc>>,
     /// Values that were set to NULL or look odd, by what is odd about them.
-    pub warnings: BTreeMap<String, u64>,
+    pub warnings: Flat<String, u64>,
 }
 
 impl ExtractRecord {
@@ -126,14 +127,25 @@ impl Homes {
     }
 }
 
+/// Small key files of one partition in one file, so that nobody opens them one by one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Merged {
+    /// Names the extracts whose keys it has.
+    pub extracts: Digest,
+    pub file: LakeFile,
+}
+
 /// A source as one snapshot knows it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceState {
-    pub objects: BTreeMap<String, ObjectRecord>,
-    pub extracts: BTreeMap<Digest, ExtractRecord>,
+    pub objects: BTreeMap<String, Shared<ObjectRecord>>,
+    pub extracts: BTreeMap<Digest, Shared<ExtractRecord>>,
     /// What one delivery was when the homes were settled.
     pub by_folder: bool,
     pub homes: Homes,
+    /// The keys of many small objects, merged: an aid that says nothing of its own.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub merged: BTreeMap<PartitionId, Vec<Merged>>,
 }
 
 /// What a partition's key was hashed from, kept so that `plan` can say why a partition is to be rebuilt.
@@ -259,10 +271,11 @@ impl Snapshot {
     /// Every file of the lake that this snapshot stands on.
     pub fn files(&self) -> impl Iterator<Item = &LakeFile> {
         let extracted =
-            self.sources.values().flat_map(|source| source.extracts.values()).flat_map(ExtractRecord::files);
+            self.sources.values().flat_map(|source| source.extracts.values()).flat_map(|extract| extract.files());
         let homes = self.sources.values().flat_map(|source| source.homes.files());
+        let merged = self.sources.values().flat_map(|source| source.merged.values().flatten()).map(|m| &m.file);
         let records = self.partitions.values().chain(self.eve.values()).flat_map(|partitions| partitions.values());
-        extracted.chain(homes).chain(records.map(|record| &record.file))
+        extracted.chain(homes).chain(merged).chain(records.map(|record| &record.file))
     }
 
     /// The newest committed snapshot, if there is one.
@@ -319,9 +332,12 @@ impl Snapshot {
 
     /// Writes the copy, if it isn't there. A snapshot is the one object of the lake that no inputs can make again.
     pub async fn keep_copy(&self, lake: &Storage) -> Result<()> {
-        let (path, bytes) = (lake::snapshot_copy_path(self.number), lake::to_json(self)?);
-        if lake.head(&path).await?.is_none_or(|meta| meta.size != bytes.len() as u64) {
-            lake.put(&path, bytes).await?;
+        let path = lake::snapshot_copy_path(self.number);
+        let own = lake.head(&lake::snapshot_path(self.number)).await?;
+        let copy = lake.head(&path).await?;
+        // The own object was read or written whole a moment ago.
+        if own.zip(copy).is_none_or(|(own, copy)| own.size != copy.size) {
+            lake.put(&path, lake::to_json(self)?).await?;
         }
         Ok(())
     }

@@ -6,11 +6,12 @@ use std::sync::OnceLock;
 use arrow::datatypes::SchemaRef;
 
 use crate::calendar::Month;
+use crate::compact::{Flat, Shared};
 use crate::contract::{Contract, SourceName};
 use crate::engine::{ScanFile, TaskTable};
 use crate::extract;
 use crate::lake::{Digest, KeyHasher, LakeFile};
-use crate::snapshot::{PartitionId, SourceState};
+use crate::snapshot::{ObjectRecord, PartitionId, SourceState};
 
 /// One source: its contract, and its state if it is configured.
 #[derive(Debug, Clone)]
@@ -27,26 +28,29 @@ pub struct Source {
 /// tells of objects and extracts alone, which stay as they are; homes are settled later.
 #[derive(Debug, Clone, Default)]
 struct Index {
-    paths: BTreeMap<Digest, Vec<String>>,
-    extracts: BTreeMap<PartitionId, BTreeSet<Digest>>,
+    /// Each extract with a path that brought it, in order.
+    paths: Box<[(Digest, Box<str>)]>,
+    /// Each in order.
+    extracts: BTreeMap<PartitionId, Vec<Digest>>,
 }
 
 impl Index {
     fn of(state: &SourceState) -> Self {
-        let mut index = Self::default();
-        for (path, object) in &state.objects {
-            index.paths.entry(object.extract.clone()).or_default().push(path.clone());
-        }
-        for extract in index.paths.keys() {
-            for partition in state.extracts.get(extract).into_iter().flat_map(|record| record.rows.keys()) {
-                index.extracts.entry(*partition).or_default().insert(extract.clone());
+        let brought = |(path, object): (&String, &Shared<ObjectRecord>)| (object.extract.clone(), path.as_str().into());
+        let mut paths: Box<[(Digest, Box<str>)]> = state.objects.iter().map(brought).collect();
+        paths.sort_unstable();
+        let mut extracts: BTreeMap<PartitionId, Vec<Digest>> = BTreeMap::new();
+        for same in paths.chunk_by(|(a, _), (b, _)| a == b) {
+            for partition in state.extracts.get(&same[0].0).into_iter().flat_map(|record| record.rows.keys()) {
+                extracts.entry(*partition).or_default().push(same[0].0.clone());
             }
         }
-        index
+        Self { paths, extracts }
     }
 
-    fn paths(&self, extract: &Digest) -> &[String] {
-        self.paths.get(extract).map_or(&[], Vec::as_slice)
+    fn paths(&self, extract: &Digest) -> impl Iterator<Item = &str> {
+        let first = self.paths.partition_point(|(own, _)| own < extract);
+        self.paths[first..].iter().take_while(move |(own, _)| own == extract).map(|(_, path)| &**path)
     }
 }
 
@@ -111,8 +115,8 @@ impl Tally {
 /// The rule of lines whose order no source has.
 pub const ORDER_MISSING: &str = "order_missing";
 
-fn add_all(into: &mut BTreeMap<String, u64>, counts: &BTreeMap<String, u64>) {
-    for (name, count) in counts {
+fn add_all(into: &mut BTreeMap<String, u64>, counts: &Flat<String, u64>) {
+    for (name, count) in counts.iter() {
         *into.entry(name.clone()).or_default() += count;
     }
 }
@@ -180,7 +184,7 @@ impl Source {
         let objects = self.objects(self.extracts_in(home).into_iter().chain(arriving.iter().copied()));
         let ranks = self.ranks(&objects);
         let of = |extract: &Digest| {
-            let paths = self.index().paths(extract).iter();
+            let paths = self.index().paths(extract);
             let distinct: BTreeSet<i64> = paths.map(|path| ranks[self.delivery(path)]).collect();
             distinct.into_iter().collect()
         };
@@ -198,7 +202,7 @@ impl Source {
 
     /// Every object that brought one of some extracts, in lexical order of their paths.
     fn objects<'a>(&'a self, extracts: impl Iterator<Item = &'a Digest>) -> BTreeMap<&'a str, &'a Digest> {
-        let of = |extract: &'a Digest| self.index().paths(extract).iter().map(move |path| (path.as_str(), extract));
+        let of = |extract: &'a Digest| self.index().paths(extract).map(move |path| (path, extract));
         extracts.flat_map(of).collect()
     }
 
@@ -223,13 +227,13 @@ impl Source {
     fn input_digest(&self, partition: PartitionId) -> Digest {
         let mut hasher = KeyHasher::new("source");
         for delivered in self.delivered(partition) {
-            hasher.part("rank", &delivered.rank.to_string()).part("digest", delivered.file.digest.as_str());
+            hasher.part("rank", &delivered.rank.to_string()).part("digest", &delivered.file.digest.hex());
         }
         let homes = &self.state.homes;
         for (label, file) in [("departed", homes.departed.get(&partition)), ("arrived", homes.arrived.get(&partition))]
         {
             if let Some(file) = file {
-                hasher.part(label, file.digest.as_str());
+                hasher.part(label, &file.digest.hex());
             }
         }
         hasher.finish()

@@ -190,8 +190,8 @@ fn extracted(shop: &Shop, source: &str) -> Found {
         accepted: record.extracted_rows(),
         rejected: rejects.iter().map(|row| (row["line"].clone(), row["rule"].clone())).collect(),
         rejects_counted: record.rejected.values().sum(),
-        skipped: record.skipped,
-        warned: record.warnings,
+        skipped: record.skipped.into(),
+        warned: record.warnings.into(),
         rows: typed,
     }
 }

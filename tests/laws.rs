@@ -267,8 +267,10 @@ fn essence(snapshot: &Snapshot) -> (String, String) {
     (
         text(serde_json::to_value(&snapshot.partitions).expect("JSON")),
         text(
-            serde_json::to_value(snapshot.sources.values().map(|s| (&s.extracts, &s.homes)).collect::<Vec<_>>())
-                .expect("JSON"),
+            serde_json::to_value(
+                snapshot.sources.values().map(|s| (&s.extracts, &s.homes, &s.merged)).collect::<Vec<_>>(),
+            )
+            .expect("JSON"),
         ),
     )
 }

@@ -145,7 +145,7 @@ impl<'a> Sightings<'a> {
         let format = self.decoding.format_of(path)?;
         let mut hasher = KeyHasher::new("sighting");
         hasher
-            .part("decoding", self.fingerprint(format).as_str())
+            .part("decoding", &self.fingerprint(format).hex())
             .part("path", path)
             .part("size", &size_bytes.to_string())
             .part("version", version);
@@ -261,7 +261,7 @@ fn decode_into(
     hasher
         .part("content", &hash.hash.to_hex())
         .part("size", &hash.size_bytes.to_string())
-        .part("decoding", decoding.fingerprint(&format).as_str());
+        .part("decoding", &decoding.fingerprint(&format).hex());
     Ok((hasher.finish(), output))
 }
 

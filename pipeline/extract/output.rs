@@ -255,15 +255,15 @@ impl Output {
         Ok(ExtractRecord {
             key,
             read: self.read,
-            skipped: self.skipped,
-            rejected: self.rejected,
-            rows,
-            keys,
+            skipped: self.skipped.into(),
+            rejected: self.rejected.into(),
+            rows: rows.into(),
+            keys: keys.into(),
             rejects,
-            absent: self.absent,
+            absent: self.absent.into_iter().collect(),
             broken: self.broken,
             newest_at: self.newest_micros.and_then(chrono::DateTime::from_timestamp_micros),
-            warnings: self.warnings,
+            warnings: self.warnings.into(),
         })
     }
 }

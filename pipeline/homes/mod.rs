@@ -1,11 +1,12 @@
 //! One key, one row, in one month: where keys belong that occur in the files of several months.
 //!
-//! Extraction leaves the sorted hashes of each object's keys. Planning probes only the new objects' hashes
-//! against the others, reads the few rows whose keys are contested, and moves all rows of such a key into the
-//! month of its winning version. The outcome is a pure function of the source's objects: an incremental night
-//! and a full rebuild agree to the byte.
+//! Extraction leaves the sorted hashes of each object's keys; those of small objects are merged. Planning probes only
+//! the new objects' hashes against the others, reads the few rows whose keys are contested, and moves all rows of such a
+//! key into the month of its winning version. The outcome is a pure function of the source's objects: an incremental
+//! night and a full rebuild agree to the byte.
 
 mod index;
+mod keyed;
 mod rows;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,11 +19,14 @@ use crate::sources::Source;
 use crate::storage::Storage;
 
 pub use index::{encode_keys, hash_key, read_keys};
+pub use keyed::merge_keys;
+
+use keyed::Keyed;
 
 /// What changed between two states of a source.
 struct Change<'a> {
-    fresh: Vec<&'a ExtractRecord>,
-    old: Vec<&'a ExtractRecord>,
+    fresh: Keyed<'a>,
+    old: Keyed<'a>,
     /// Something went away, or there was nothing before.
     removed: bool,
 }
@@ -30,9 +34,10 @@ struct Change<'a> {
 impl<'a> Change<'a> {
     fn between(prior: Option<&SourceState>, now: &'a SourceState) -> Self {
         let known = |key: &Digest| prior.is_some_and(|p| p.extracts.contains_key(key));
-        let (old, fresh) = now.extracts.values().partition(|extract| known(&extract.key));
+        let extracts = now.extracts.values().map(|extract| &**extract);
+        let (old, fresh): (Vec<&ExtractRecord>, _) = extracts.partition(|extract| known(&extract.key));
         let removed = prior.is_none_or(|p| p.extracts.keys().any(|key| !now.extracts.contains_key(key)));
-        Self { fresh, old, removed }
+        Self { fresh: Keyed::some(now, fresh), old: Keyed::some(now, old), removed }
     }
 }
 
@@ -56,12 +61,12 @@ pub async fn settle(lake: &Storage, source: &Source, prior: Option<&SourceState>
     if wanted.is_empty() {
         return Ok(Homes::default());
     }
-    for extract in &change.fresh {
+    for extract in change.fresh.extracts() {
         contested.extend(rows::find(lake, source, extract, &wanted).await?);
     }
     let newly: BTreeSet<u64> = hits.keys().filter(|hash| !known.contains(hash)).copied().collect();
     let holders: BTreeSet<&Digest> = newly.iter().flat_map(|hash| &hits[hash]).collect();
-    for extract in change.old.iter().filter(|e| holders.contains(&e.key)) {
+    for extract in change.old.extracts().iter().filter(|e| holders.contains(&e.key)) {
         contested.extend(rows::find(lake, source, extract, &newly).await?);
     }
     rows::keep_contested(&mut contested);
@@ -85,13 +90,13 @@ pub async fn follow_orders(
     let mut homes = prior_lines.map(|p| p.homes.clone()).unwrap_or_default();
     homes.touched.retain(|extract, _| lines.state.extracts.contains_key(extract));
     homes.orphans.retain(|extract, _| lines.state.extracts.contains_key(extract));
-    let all_orders: Vec<&ExtractRecord> = orders.state.extracts.values().collect();
-    for (extract, file) in std::mem::take(&mut homes.orphans) {
+    let open = if new_orders.fresh.is_empty() { BTreeMap::new() } else { std::mem::take(&mut homes.orphans) };
+    for (extract, file) in open {
         let left = index::without(lake, index::read_keys(lake, &file).await?, &new_orders.fresh).await?;
         put_orphans(lake, lines, &mut homes, extract, &left).await?;
     }
     merge(&mut homes.touched, index::followers(lake, &new_orders.fresh, &new_lines.old).await?);
-    let followed = index::follow(lake, &new_lines.fresh, &all_orders).await?;
+    let followed = index::follow(lake, &new_lines.fresh, &Keyed::all(&orders.state)).await?;
     merge(&mut homes.touched, followed.months);
     for (extract, hashes) in followed.orphans {
         put_orphans(lake, lines, &mut homes, extract, &hashes).await?;

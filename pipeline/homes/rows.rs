@@ -62,7 +62,7 @@ pub(super) async fn read(lake: &Storage, file: &LakeFile) -> Result<Vec<Row>> {
         for i in 0..batch.num_rows() {
             rows.push(Row {
                 key: keys.value(i).to_owned(),
-                extract: serde_json::from_value(extracts.value(i).into()).map_err(Error::bug)?,
+                extract: extracts.value(i).parse().map_err(Error::bug)?,
                 partition: partitions.value(i).parse().map_err(Error::bug)?,
                 line: lines.value(i),
                 content_hash: hashes.value(i),
@@ -78,7 +78,7 @@ pub(super) async fn read(lake: &Storage, file: &LakeFile) -> Result<Vec<Row>> {
 fn to_batch(rows: &[Row]) -> Result<RecordBatch> {
     let columns: Vec<ArrayRef> = vec![
         Arc::new(StringArray::from_iter_values(rows.iter().map(|r| &r.key))),
-        Arc::new(StringArray::from_iter_values(rows.iter().map(|r| r.extract.as_str()))),
+        Arc::new(StringArray::from_iter_values(rows.iter().map(|r| r.extract.to_string()))),
         Arc::new(StringArray::from_iter_values(rows.iter().map(|r| r.partition.to_string()))),
         Arc::new(Int64Array::from_iter_values(rows.iter().map(|r| r.line))),
         Arc::new(Int64Array::from_iter_values(rows.iter().map(|r| r.content_hash))),
@@ -97,8 +97,9 @@ pub(super) async fn find(
     wanted: &BTreeSet<u64>,
 ) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
-    for (partition, file) in &extract.rows {
-        if !super::index::holds_any(lake, &extract.keys[partition], wanted).await? {
+    for (partition, file) in extract.rows.iter() {
+        let Some(keys) = extract.keys.get(partition) else { continue };
+        if !super::index::holds_any(lake, keys, wanted).await? {
             continue;
         }
         let bytes = verified::read(lake, file).await?;

@@ -10,7 +10,7 @@ pub const PIECE_BYTES: u64 = 256 * 1024;
 
 /// 64 bits of BLAKE3 over each piece of a file, in order. Empty for a file of one piece: its digest serves.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Sums(Vec<u64>);
+pub struct Sums(Box<[u64]>);
 
 impl Sums {
     pub fn is_empty(&self) -> bool {
@@ -47,7 +47,7 @@ impl<'de> Deserialize<'de> for Sums {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         let sixteen = |digits: &[u8]| u64::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok();
-        let sums = text.as_bytes().chunks(16).map(sixteen).collect::<Option<Vec<u64>>>();
+        let sums = text.as_bytes().chunks(16).map(sixteen).collect::<Option<Box<[u64]>>>();
         sums.map(Sums).ok_or_else(|| serde::de::Error::custom("not a list of sums in hexadecimal"))
     }
 }
@@ -84,7 +84,7 @@ impl Summing {
         if self.filled_bytes > 0 {
             self.end_piece();
         }
-        Sums(if self.sums.len() > 1 { self.sums } else { vec![] })
+        if self.sums.len() > 1 { Sums(self.sums.into()) } else { Sums::default() }
     }
 }
 

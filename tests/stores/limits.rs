@@ -1,12 +1,16 @@
-//! Many objects: what a night asks of its stores doesn't grow with what is known already.
+//! Many objects: what a night asks of its stores, and what it holds in memory, grows little with what is known already.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
+use bazgasht::compact::Shared;
+use bazgasht::lake::{self, Digest, FORMAT, Fingerprint, from_json, to_json};
 use bazgasht::run::Outcome;
+use bazgasht::snapshot::{ExtractRecord, Homes, ObjectRecord, PartitionId, Snapshot, SourceState};
 use bazgasht::storage::Storage;
 use bytes::Bytes;
 use futures::stream::BoxStream;
@@ -17,14 +21,16 @@ use object_store::{
     PutOptions, PutPayload, PutResult, Result,
 };
 
+use crate::laws;
 use crate::s3::{MODELS, order, write_models};
-use crate::support::{Shop, run_project};
+use crate::support::{Shop, day, run_project};
 
-/// An in-memory store that counts the calls that it gets.
+/// An in-memory store that counts the calls that it gets, and those that read a single object's keys.
 #[derive(Debug, Default)]
 struct Counting {
     inner: InMemory,
     calls: AtomicUsize,
+    key_files_read: AtomicUsize,
 }
 
 impl fmt::Display for Counting {
@@ -51,6 +57,9 @@ impl ObjectStore for Counting {
     }
 
     async fn get_opts(&self, at: &Path, options: GetOptions) -> Result<GetResult> {
+        if at.as_ref().ends_with(".keys") && !options.head {
+            self.key_files_read.fetch_add(1, Ordering::SeqCst);
+        }
         self.called().get_opts(at, options).await
     }
 
@@ -102,4 +111,122 @@ fn a_quiet_night_asks_as_much_of_few_objects_as_of_many() {
     let (few, many) = (calls_of_a_quiet_night(6), calls_of_a_quiet_night(60));
     assert_eq!(few, many);
     assert!(few.iter().all(|calls| (1..20).contains(calls)), "{few:?}");
+}
+
+/// So many objects of orders, and as many of their lines; then one more of each. How many files of a single object's keys
+/// the second night reads.
+fn key_files_read_for_news(objects: usize) -> usize {
+    let shop = laws::shop_of(
+        "[sources.orders]\nlocation = \"./raw/orders\"\nformat = \"ndjson\"\n\
+         [sources.order_items]\nlocation = \"./raw/lines\"\nformat = \"csv\"\n",
+    );
+    let deliver = |n: usize| {
+        let (id, day) = (format!("o{n}"), format!("2024-{:02}-{:02}", n % 3 + 1, n % 28 + 1));
+        shop.write(&format!("raw/orders/{n}.ndjson"), laws::order(&id, "c1", &day, "10"));
+        shop.write(&format!("raw/lines/{n}.csv"), format!("order_id,product_id,quantity,unit_price\n{id},p,1,10\n"));
+    };
+    (0..objects).for_each(deliver);
+    let stores = [Arc::new(Counting::default()), Arc::new(Counting::default())];
+    let storage = |store: &Arc<Counting>| Storage::from_store(Arc::clone(store) as Arc<dyn ObjectStore>, "counting");
+    let run = || {
+        let outcome = run_project(&shop.open_on(storage(&stores[0]), storage(&stores[1])), "2024-03-31");
+        assert!(matches!(outcome, Ok(Outcome::Published(..))), "{:?}", outcome.err());
+        stores[0].key_files_read.swap(0, Ordering::SeqCst)
+    };
+    assert!(run() >= 2 * objects, "each is read once, to be merged");
+    deliver(objects);
+    run()
+}
+
+#[test]
+fn news_open_no_keys_of_old_objects() {
+    // The two new ones' own, to be merged.
+    assert_eq!([6, 45].map(key_files_read_for_news), [2, 2]);
+}
+
+/// A snapshot that knows so many objects.
+#[cfg(target_os = "linux")]
+fn snapshot_of(objects: u32) -> Snapshot {
+    let mut state = SourceState::default();
+    for n in 0..objects {
+        let [key, sighting] = ["key", "sighting"].map(|what| Digest::of(format!("{what} {n}").as_bytes()));
+        let month = PartitionId::Month(format!("20{:02}-{:02}", n % 5 + 20, n % 12 + 1).parse().expect("a month"));
+        let dir = lake::extract_dir("orders", &key);
+        let file =
+            |extension: &str| Fingerprint::of(&n.to_le_bytes()).at(format!("{dir}/{month}.{extension}"), u64::from(n));
+        let extract = ExtractRecord {
+            key: key.clone(),
+            read: 1,
+            skipped: BTreeMap::new().into(),
+            rejected: BTreeMap::from([("negative_amount".to_owned(), 1)]).into(),
+            rows: BTreeMap::from([(month, file("parquet"))]).into(),
+            keys: BTreeMap::from([(month, file("keys"))]).into(),
+            rejects: None,
+            absent: Box::new([]),
+            broken: None,
+            newest_at: Some(crate::support::now()),
+            warnings: BTreeMap::new().into(),
+        };
+        let object = ObjectRecord {
+            size_bytes: 100,
+            version: format!("{n:x}-660df10011f72-5b").into(),
+            sighting,
+            extract: key.clone(),
+        };
+        state.objects.insert(format!("0/2024-01-01/{n:07}.ndjson"), Shared::new(object));
+        state.extracts.insert(key, Shared::new(extract));
+    }
+    Snapshot {
+        format: FORMAT,
+        number: 1,
+        run_id: String::new(),
+        as_of: day("2024-01-01"),
+        engine: lake::ENGINE.to_owned(),
+        sources: BTreeMap::from([("orders".to_owned(), SourceState { homes: Homes::default(), ..state })]),
+        partitions: BTreeMap::new(),
+        eve: BTreeMap::new(),
+        marts: BTreeMap::new(),
+        run_log: vec![],
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn resident_bytes() -> u64 {
+    let text = std::fs::read_to_string("/proc/self/status").expect("readable");
+    let kib =
+        text.lines().find_map(|line| line.strip_prefix("VmRSS:")?.strip_suffix(" kB")?.trim().parse::<u64>().ok());
+    kib.expect("a size") * 1024
+}
+
+#[cfg(target_os = "linux")]
+const WEIGHED: u32 = 50_000;
+
+#[test]
+#[cfg(target_os = "linux")]
+#[ignore = "run by the next one, in a process of its own"]
+fn weigh_a_snapshot() {
+    let path = std::env::var("BAZGASHT_WEIGHED").expect("set by the next test");
+    let before = resident_bytes();
+    let snapshot: Snapshot = from_json(&std::fs::read(path).expect("readable")).expect("a snapshot");
+    let first = resident_bytes();
+    let again = snapshot.sources["orders"].clone();
+    let second = resident_bytes();
+    assert_eq!(again.objects.len(), WEIGHED as usize);
+    let each = |bytes: u64| bytes / u64::from(WEIGHED);
+    println!("bytes per object: {} and {}", each(first - before), each(second - first));
+    assert!(each(first - before) < 1536, "{} bytes per object", each(first - before));
+    assert!(each(second - first) < 256, "{} bytes per object held once more", each(second - first));
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_known_object_takes_little_memory() {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), to_json(&snapshot_of(WEIGHED)).expect("JSON")).expect("written");
+    let mut command = std::process::Command::new("/proc/self/exe");
+    command.args(["--exact", "stores::limits::weigh_a_snapshot", "--ignored", "--nocapture"]);
+    let output = command.env("BAZGASHT_WEIGHED", file.path()).output().expect("it runs");
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && told.contains("bytes per object: "), "{told}");
+    print!("{told}");
 }

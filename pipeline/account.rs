@@ -16,7 +16,7 @@ use crate::lake;
 use crate::observe::{self, Begun};
 use crate::project::Project;
 use crate::redact::redacted;
-use crate::report::{PartitionSettled, Progress, SourceRead};
+use crate::report::{Guard, LateSource, MartChange, PartitionSettled, Progress, SourceRead, SourceVolume};
 use crate::run::{self, Outcome, Request, Surroundings};
 use crate::storage::Storage;
 
@@ -44,6 +44,9 @@ pub struct RunResults {
     /// Whether it was to stop at the first failed check.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub fail_fast: bool,
+    /// What it was to let pass.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub accepted: BTreeSet<Guard>,
     /// The backfill that it was a day of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backfill: Option<Span>,
@@ -65,6 +68,15 @@ pub struct RunResults {
     pub sources: Vec<SourceResult>,
     /// The partitions that were open, in the order of their settling. Reused ones aren't listed.
     pub partitions: Vec<PartitionResult>,
+    /// Sources whose newest row was older than their `max_age`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub late: Vec<LateSource>,
+    /// The as-of day's rows of the sources whose volume is watched; none when it ended before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub volumes: Vec<SourceVolume>,
+    /// What became of each mart since the newest snapshot before; none when nothing was to be published.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub marts: Vec<MartChange>,
     /// What it warned of: checks that only warn, sources that are old.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
@@ -210,6 +222,7 @@ pub async fn run(project: &Project, request: &Request, around: &Surroundings<'_>
         select: request.select,
         rebuild: request.rebuild,
         fail_fast: request.fail_fast,
+        accepted: request.accept,
         backfill: request.backfill,
         started_at,
         ended_at,
@@ -220,6 +233,9 @@ pub async fn run(project: &Project, request: &Request, around: &Surroundings<'_>
         stages: notes.stages,
         sources: notes.sources,
         partitions: notes.partitions,
+        late: notes.late,
+        volumes: notes.volumes,
+        marts: notes.marts,
         warnings: notes.warnings,
     };
     if let Err(e) = keep(project, &results).await {
@@ -246,6 +262,9 @@ struct Notes {
     stages: Vec<Stage>,
     sources: Vec<SourceResult>,
     partitions: Vec<PartitionResult>,
+    late: Vec<LateSource>,
+    volumes: Vec<SourceVolume>,
+    marts: Vec<MartChange>,
     warnings: Vec<String>,
     /// The stage and the step that have begun and not ended.
     open_stage: Option<(String, DateTime<Utc>)>,
@@ -307,6 +326,21 @@ impl Progress for Recorder<'_> {
             newest_at: read.newest_at,
         });
         self.inner.source(read);
+    }
+
+    fn late(&self, late: &[LateSource]) {
+        self.notes().late = late.to_vec();
+        self.inner.late(late);
+    }
+
+    fn volumes(&self, volumes: &[SourceVolume]) {
+        self.notes().volumes = volumes.to_vec();
+        self.inner.volumes(volumes);
+    }
+
+    fn marts(&self, marts: &[MartChange]) {
+        self.notes().marts = marts.to_vec();
+        self.inner.marts(marts);
     }
 
     fn warning(&self, text: &str) {

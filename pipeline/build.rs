@@ -7,7 +7,7 @@ use arrow::datatypes::Int64Type;
 
 use crate::calendar::{self, Occasions};
 use crate::check;
-use crate::engine::{Effort, Engine, ParquetOut, RowChecks, Sink, Task, TaskTable, Violation, row_text};
+use crate::engine::{Effort, Engine, ParquetOut, RowChecks, Sink, Task, TaskTable, Totals, Violation, row_text};
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::lake::{self, Digest};
@@ -141,7 +141,8 @@ impl Builder<'_> {
         let local = tempfile::NamedTempFile::new_in(self.engine.scratch())?;
         let create = || {
             let checks = RowChecks::new(&model.columns, &model.grain)?;
-            ParquetOut::create(local.path(), model.schema(), Some(checks))
+            let out = ParquetOut::create(local.path(), model.schema(), Some(checks))?;
+            Ok(if model.is_published() { out.totalling(Totals::of(&model.columns)) } else { out })
         };
         let (partition, tables) = (slot.partition, tables(self.resolver, model, slot, known)?);
         let (out, effort) = match self.batch(model)? {
@@ -165,7 +166,7 @@ impl Builder<'_> {
         self.lake.put_file(&path, local.path()).await?;
         let file = written.print.at(path, written.rows);
         self.resolver.damages.mended([&file]);
-        let (mut violations, mut warnings) = (written.violations, vec![]);
+        let (mut violations, mut warnings, totals) = (written.violations, vec![], written.totals);
         let this = TaskTable::of_files("this", model.schema(), [&file]);
         for check in &model.checks {
             violations.extend(self.check(model, slot, check, &tables, &this).await?);
@@ -175,7 +176,7 @@ impl Builder<'_> {
         }
         let counts = self.counts(model, partition, &tables, &this, file.rows).await?;
         let checks = model.columns.iter().map(|c| c.checks.len() as u64).sum::<u64>() + model.checks.len() as u64 + 1;
-        Ok((PartitionRecord { key, file, parts, violations, warnings, checks, counts }, effort))
+        Ok((PartitionRecord { key, file, parts, violations, warnings, checks, counts, totals }, effort))
     }
 
     fn batch(&self, model: &Model) -> Result<Option<RecordBatch>> {

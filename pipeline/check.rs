@@ -60,11 +60,17 @@ pub fn staging_counts<'a>(name: &str, partitions: &'a Partitions) -> impl Iterat
 }
 
 /// Lets a run pass whose partitions hold no violation and whose rows are all accounted for, in the sources that
-/// are `in_question` (a `--select` run leaves some out).
+/// are `in_question` (a `--select` run leaves some out). `moved` is what the guards found of marts that moved
+/// implausibly.
 ///
 /// # Errors
 /// [`Error::Check`] with everything that failed. Nothing is published then: last night's marts stay.
-pub fn check(built: Built, sources: &Sources, in_question: impl Fn(&str) -> bool) -> Result<Checked> {
+pub fn check(
+    built: Built,
+    sources: &Sources,
+    in_question: impl Fn(&str) -> bool,
+    moved: Vec<String>,
+) -> Result<Checked> {
     let mut failures = violations(&built);
     for (name, source) in sources.0.iter().filter(|(name, s)| s.configured && in_question(name)) {
         let sum = Conservation::of(&Tally::of(&source.state), staging_counts(name, &built.partitions));
@@ -75,6 +81,7 @@ pub fn check(built: Built, sources: &Sources, in_question: impl Fn(&str) -> bool
             ));
         }
     }
+    failures.extend(moved);
     if failures.is_empty() {
         return Ok(Checked(built));
     }

@@ -21,6 +21,7 @@ pub mod extract;
 pub mod gather;
 pub mod gc;
 pub mod generate;
+pub mod guards;
 pub mod homes;
 pub mod interrupt;
 pub mod lake;

@@ -98,6 +98,7 @@ impl Blueprint {
         }
         let catalog = catalog?;
         history_is_small(&config, &catalog)?;
+        limits_name_marts(&config, &catalog)?;
         let calendar = calendar(&config);
         let occasions = occasions(&catalog)?;
         Ok(Self {
@@ -190,6 +191,20 @@ fn history_is_small(config: &Config, catalog: &Catalog) -> Result<()> {
         };
         let complaint = config::Complaint::new(format!("[publish] history: {what}")).in_file(&config.file);
         complaints.push(if hint.is_empty() { complaint } else { complaint.hint(hint) });
+    }
+    if complaints.is_empty() { Ok(()) } else { Err(Error::Config(complaints.render(false))) }
+}
+
+fn limits_name_marts(config: &Config, catalog: &Catalog) -> Result<()> {
+    let marts = || catalog.marts().map(|model| model.name.as_str());
+    let mut complaints = config::Complaints::default();
+    for name in config.publish.limits.marts.keys().filter(|name| marts().all(|mart| mart != *name)) {
+        let complaint = config::Complaint::new(format!("[publish.limits.marts]: there is no mart `{name}`"));
+        let complaint = complaint.in_file(&config.file);
+        complaints.push(match config::nearest(name, marts()) {
+            Some(nearest) => complaint.hint(config::did_you_mean(nearest)),
+            None => complaint,
+        });
     }
     if complaints.is_empty() { Ok(()) } else { Err(Error::Config(complaints.render(false))) }
 }

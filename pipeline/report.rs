@@ -1,6 +1,10 @@
 //! What is told of a run while it goes on, and what a person sees of it: bars on a terminal, plain lines elsewhere.
 //! All of it on standard error.
 
+mod facts;
+
+pub use facts::{Guard, LateSource, MartChange, Move, Moves, SourceVolume, SumChange, VolumeBreach};
+
 use std::io::IsTerminal;
 use std::sync::Mutex;
 
@@ -18,6 +22,15 @@ pub trait Progress: Sync {
 
     /// An open partition has been settled.
     fn partition(&self, _: &PartitionSettled<'_>) {}
+
+    /// These sources are late: all of them, at once.
+    fn late(&self, _: &[LateSource]) {}
+
+    /// So many rows these sources have for the as-of day: all whose volume is watched, at once.
+    fn volumes(&self, _: &[SourceVolume]) {}
+
+    /// This became of the marts: all of them, at once.
+    fn marts(&self, _: &[MartChange]) {}
 
     /// Something is odd that doesn't keep the run from publishing. The log has it too.
     fn warning(&self, _: &str) {}

@@ -31,6 +31,7 @@ pub fn request(failed: &RunResults) -> Request {
         select: failed.select.clone(),
         rebuild: failed.rebuild,
         fail_fast: failed.fail_fast,
+        accept: failed.accepted.clone(),
         backfill: failed.backfill,
         run_id: None,
     }

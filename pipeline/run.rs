@@ -15,13 +15,14 @@ use crate::check::{Checked, check, rejections, warnings};
 use crate::contract::SourceName;
 use crate::error::{Error, Result};
 use crate::gather::{Extracted, gather};
+use crate::guards::Guards;
 use crate::interrupt::Interrupt;
 use crate::lake::{self, Damages};
 use crate::listing::{Listed, list, shown};
 use crate::plan::{Ground, Plan, Resolver};
 use crate::project::Project;
 use crate::publish::{Workshop, current_number, docs_are_published};
-use crate::report::Progress;
+use crate::report::{Guard, Progress};
 use crate::select::Selection;
 use crate::snapshot::{RunLogRow, Snapshot};
 use crate::sources::Sources;
@@ -37,6 +38,8 @@ pub struct Request {
     /// Stop at the first partition with a failed check, instead of building everything that can be built and telling
     /// of all failures together.
     pub fail_fast: bool,
+    /// What may be odd for once, and is published all the same.
+    pub accept: BTreeSet<Guard>,
     /// The backfill that the run is a day of.
     pub backfill: Option<Span>,
     /// What the run is called; `None`: a new name.
@@ -99,7 +102,8 @@ async fn straight(
     refuse(project, &extracted.sources)?;
     around.progress.begin("plan", 0);
     let ground = ground(project, request, &extracted.sources, started_at)?;
-    warn_of_age(project, &ground, around.progress);
+    let guards = Guards { project, request, ground: &ground, progress: around.progress };
+    let late = guards.late();
     let resolver = Resolver::new(ground.clone(), prior.as_ref(), &project.lake, damages, request.rebuild);
     let wanted = wanted(selection.as_ref(), &resolver).await?;
     let planned = resolver.plan(wanted.as_ref()).await?;
@@ -109,6 +113,7 @@ async fn straight(
         let prior = prior.ok_or_else(|| Error::bug("settled without a snapshot"))?;
         return Ok(Outcome::NothingToDo(Box::new(prior)));
     }
+    guards.admit(&late).await?;
     let builder = Builder {
         resolver: &resolver,
         engine: &project.engine,
@@ -125,7 +130,8 @@ async fn straight(
     }
     let summary = summary(&built, &extracted);
     let in_question = |name: &str| wanted.as_ref().is_none_or(|models| models.contains(&format!("stg_{name}")));
-    let checked = check(built, &extracted.sources, in_question)?;
+    let moved = guards.compare(&built, prior.as_ref()).await;
+    let checked = check(built, &extracted.sources, in_question, moved)?;
     if wanted.is_some() {
         return Ok(Outcome::Built(summary));
     }
@@ -253,23 +259,6 @@ fn is_settled(plan: &Plan, prior: Option<&Snapshot>, ground: &Ground<'_>) -> boo
     let same_models = prior.partitions.len() == ground.catalog.names().count();
     let same = same_objects && same_models && docs_are_published(ground, prior);
     plan.is_empty() && prior.as_of == ground.as_of && same && prior.engine == lake::ENGINE
-}
-
-/// Warns of sources whose newest row is older, at the end of the as-of date, than their `max_age`.
-fn warn_of_age(project: &Project, ground: &Ground<'_>, progress: &dyn Progress) {
-    let next_midnight = ground.as_of.succ_opt().and_then(|day| day.and_hms_opt(0, 0, 0)).unwrap_or_default();
-    let end = DateTime::from_timestamp_micros(project.zone.resolve_local(next_midnight)).unwrap_or_default();
-    for (name, source) in &project.sources {
-        let state = ground.sources.get(name.as_str()).map(|s| &s.state);
-        let newest = state.and_then(|s| s.extracts.values().filter_map(|extract| extract.newest_at).max());
-        if let (Some(max_age), Some(newest)) = (source.config.max_age, newest)
-            && (end - newest).to_std().is_ok_and(|age| age > max_age)
-        {
-            let what = format!("the newest row is of {newest}: older than max_age at the end of {}", ground.as_of);
-            tracing::warn!(source = %name, "{what}");
-            progress.warning(&format!("source {name}: {what}"));
-        }
-    }
 }
 
 fn selection(project: &Project, request: &Request) -> Result<Option<Selection>> {

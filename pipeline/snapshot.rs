@@ -189,6 +189,10 @@ pub struct PartitionRecord {
     pub checks: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counts: Option<RowCounts>,
+    /// Of a mart: the exact sums of its columns of money, counts and points. Records of versions that kept none have
+    /// none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub totals: Option<BTreeMap<String, String>>,
 }
 
 /// Partitions by model.

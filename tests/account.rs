@@ -35,7 +35,7 @@ fn a_run_leaves_an_account_however_it_ends() {
     let first = account(&shop, &request);
     assert_eq!((first.status, first.exit_code, first.snapshot), (Status::Published, 0, Some(1)), "{:?}", first.error);
     let stages: Vec<&str> = first.stages.iter().map(|stage| stage.name.as_str()).collect();
-    assert_eq!(stages, ["list", "extract orders", "settle keys", "plan", "build", "publish"]);
+    assert_eq!(stages, ["list", "extract orders", "settle keys", "plan", "build", "compare", "publish"]);
     assert_eq!((first.sources[0].objects_read, first.sources[0].rows_read), (1, 2));
     let january = first.partitions.iter().find(|p| p.model == "ids" && p.partition == "2024-01").expect("built");
     assert_eq!((january.action, january.rows), (Action::Built, 1));

@@ -8,6 +8,7 @@ mod cli;
 mod examples;
 mod explain;
 mod faults;
+mod guards;
 mod history;
 mod hostile;
 mod killed;

@@ -48,7 +48,8 @@ impl Desk {
 
 pub(super) async fn run(config: &Path, args: &RunArgs) -> Result<()> {
     let desk = Desk::open(config)?;
-    let request = Request { fail_fast: args.fail_fast, ..request(&args.work) };
+    let request =
+        Request { fail_fast: args.fail_fast, accept: args.accept.iter().copied().collect(), ..request(&args.work) };
     let span = args.from.map(|from| Span { from, to: args.to.unwrap_or_else(|| yesterday(&desk.project)) });
     match (span, args.dry_run) {
         (None, false) => desk.run(&request).await,

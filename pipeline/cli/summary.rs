@@ -2,18 +2,22 @@
 
 use super::text::{grouped, shortened};
 use crate::account::{Action, PartitionResult, RunResults, SourceResult, Status};
+use crate::report::MartChange;
 
 /// So wide is a terminal that nobody has widened.
 const COLUMNS: usize = 80;
 /// How many of the slowest partitions, and of the warnings, are told.
 const SLOWEST: usize = 5;
 const WARNINGS: usize = 5;
+/// How many of the marts that moved most.
+const MOVED: usize = 5;
 
 /// The summary of a run that didn't fail.
 pub(super) fn of(results: &RunResults, marts: &str) -> String {
     let mut lines = headline(results);
     lines.extend(sources(&results.sources));
     lines.extend(slowest(&results.partitions));
+    lines.extend(moved(&results.marts));
     lines.extend(warnings(&results.warnings));
     if results.status == Status::Published {
         lines.push(format!("marts: {marts}"));
@@ -114,6 +118,45 @@ fn slowest(partitions: &[PartitionResult]) -> Vec<String> {
     ["".to_owned(), line("slowest partitions", "rows", "time", "memory", "spilled")].into_iter().chain(rows).collect()
 }
 
+/// The marts that moved most: beyond their limits, then by the share of their rows that came, went or changed.
+fn moved(marts: &[MartChange]) -> Vec<String> {
+    let known = || marts.iter().filter(|mart| mart.rows_before.is_some());
+    let mut moved: Vec<(&MartChange, f64)> =
+        known().map(|mart| (mart, share(mart))).filter(|(_, s)| *s > 0.0).collect();
+    if known().next().is_none() {
+        return vec![];
+    }
+    moved.sort_by(|(a, a_share), (b, b_share)| {
+        b.breaches.len().cmp(&a.breaches.len()).then(b_share.total_cmp(a_share)).then(a.mart.cmp(&b.mart))
+    });
+    let changed = known().filter(|mart| mart.changed).count();
+    let headline = format!("marts that changed since the snapshot before: {changed} of {}", marts.len());
+    let line = |name: &str, before: &str, now: &str, values: &str| {
+        format!("  {name:<24}  {before:>13}  {now:>13}  {values}").trim_end().to_owned()
+    };
+    let row = |(mart, _): &(&MartChange, f64)| {
+        let moves = mart.moves.iter().max_by_key(|moves| moves.moved).filter(|moves| moves.moved > 0);
+        let values = moves.map_or(String::new(), |moves| format!("{} in {}", grouped(moves.moved), moves.column));
+        line(
+            &shortened(&mart.mart, 24),
+            &grouped(mart.rows_before.unwrap_or(0)),
+            &grouped(mart.rows),
+            &shortened(&values, 20),
+        )
+    };
+    let table = [line("moved most", "rows before", "rows", "rows that moved")].into_iter();
+    let table = table.chain(moved.iter().take(MOVED).map(row)).filter(|_| !moved.is_empty());
+    [String::new(), headline].into_iter().chain(table).collect()
+}
+
+/// The share of a mart's rows that came, went or moved.
+fn share(mart: &MartChange) -> f64 {
+    let before = mart.rows_before.unwrap_or(0);
+    let rows = mart.rows.abs_diff(before) as f64 / before.max(1) as f64;
+    let moved = mart.moves.iter().map(|moves| moves.moved as f64 / moves.compared.max(1) as f64);
+    moved.fold(rows, f64::max)
+}
+
 fn warnings(warnings: &[String]) -> Vec<String> {
     if warnings.is_empty() {
         return vec![];
@@ -134,6 +177,7 @@ pub(super) mod tests {
     use chrono::{DateTime, TimeDelta};
 
     use super::*;
+    use crate::report::Moves;
 
     /// An account with large numbers and long names everywhere.
     pub(in crate::cli) fn wide() -> RunResults {
@@ -172,6 +216,7 @@ pub(super) mod tests {
             select: None,
             rebuild: false,
             fail_fast: false,
+            accepted: Default::default(),
             backfill: None,
             started_at,
             ended_at: started_at + TimeDelta::seconds(359_999),
@@ -186,8 +231,41 @@ pub(super) mod tests {
                 partition("a_model_whose_name_is_as_long_as_a_name_may_reasonably_be", 99_999.0),
                 partition("churn_reasons_by_period", 5_999.0),
             ],
+            late: vec![],
+            volumes: vec![],
+            marts: marts(),
             warnings: vec!["a warning that goes on and on ".repeat(9), "another\nwith samples".to_owned()],
         }
+    }
+
+    fn marts() -> Vec<MartChange> {
+        let mart = |mart: &str, rows_before, rows, moved| MartChange {
+            mart: mart.to_owned(),
+            changed: true,
+            rows,
+            rows_before,
+            moves: vec![Moves { column: "segment".to_owned(), compared: 1_000_000_000, moved, largest: vec![] }],
+            ..MartChange::default()
+        };
+        vec![
+            mart("rfm", Some(1_000_000_000), 1_000_000_001, 123_456_789),
+            mart("a_model_whose_name_is_as_long_as_a_name_may_reasonably_be", Some(0), 9_876_543_210, 0),
+            mart("new", None, 5, 0),
+            mart("same", Some(5), 5, 0),
+        ]
+    }
+
+    #[test]
+    fn the_marts_that_moved_most_come_first() {
+        let mut marts = marts();
+        let lines = moved(&marts);
+        assert_eq!(lines[1], "marts that changed since the snapshot before: 3 of 4");
+        let first =
+            |lines: &[String]| lines[3..].iter().map(|l| l.trim().chars().take(3).collect()).collect::<Vec<String>>();
+        assert_eq!(first(&lines), ["a_m", "rfm"]);
+        marts[0].breaches.push("far".to_owned());
+        assert_eq!(first(&moved(&marts)), ["rfm", "a_m"]);
+        assert_eq!(moved(&marts[2..3]), Vec::<String>::new(), "a first night has nothing to compare with");
     }
 
     pub(in crate::cli) fn too_wide(text: &str) -> Vec<&str> {

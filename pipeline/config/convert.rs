@@ -12,16 +12,16 @@ use chrono_tz::{TZ_VARIANTS, Tz};
 use super::business::{Business, KpiBase, KpiBasis};
 use super::diagnostics::{Complaints, did_you_mean, nearest, one_of};
 use super::file::{
-    Calendar, Delivery, File, Format, Mode, OnRemoved, PersonalData, RawEngine, RawProject, RawSource, RawSources,
-    RawStorage, RejectedShare, Weekday,
+    Calendar, Delivery, File, Format, Growth, Mode, OnBreach, OnRemoved, PersonalData, RawEngine, RawLimits,
+    RawMartLimits, RawProject, RawSource, RawSources, RawStorage, RawVolume, RejectedShare, Share, Weekday,
 };
 use super::location::{Location, LocationFault, StoreKind, StoreRoot};
 use super::read::Reader;
-use super::values::{ByteSize, Currency, Day, Delimiter, Quote, Span};
+use super::values::{ByteSize, Currency, Day, Delimiter, Fixed, Quote, Span};
 use super::wrappers::{Entries, OneOrMany, Placed, Secret};
 use super::{
-    Config, Csv, Dates, Engine, Expression, Mapping, Numbers, Pii, Project, Publish, SkipRule, Source, Storage,
-    StoreOptions,
+    Config, Csv, Dates, Engine, Expression, Limits, Mapping, MartLimits, Numbers, Pii, Project, Publish, SkipRule,
+    Source, Storage, StoreOptions, Volume,
 };
 use crate::calendar::DateFormat;
 use crate::contract::{ColumnType, Contract, SourceName};
@@ -42,6 +42,7 @@ pub fn config(raw: File, mut reader: Reader) -> Result<Config, Complaints> {
     let (models, added_models) = (models("path", raw.models.path), models("add", raw.models.add));
     let sources = sources(&mut reader, raw.sources, &project, &storage);
     check_basis(&mut reader, &raw.business, &sources);
+    let limits = limits(&raw.publish.limits);
     let keep_days = raw.publish.keep_days.map_or(DEFAULT_KEEP_DAYS, |days| days.get());
     if !reader.complaints.is_empty() {
         return Err(reader.complaints);
@@ -55,9 +56,47 @@ pub fn config(raw: File, mut reader: Reader) -> Result<Config, Complaints> {
         models,
         added_models,
         business: raw.business,
-        publish: Publish { keep_days: u32::try_from(keep_days).unwrap_or(u32::MAX), history: raw.publish.history },
+        publish: Publish {
+            keep_days: u32::try_from(keep_days).unwrap_or(u32::MAX),
+            history: raw.publish.history,
+            limits,
+        },
         sources,
     })
+}
+
+/// A mart that lost more than half of its rows lost them by mistake; of little else can that be said of every shop.
+const DEFAULT_ROWS_LOST: f64 = 0.5;
+const DEFAULT_LEAST_ROWS: u64 = 100;
+
+fn limits(raw: &RawLimits) -> Limits {
+    let all = MartLimits {
+        rows_lost: Some(raw.rows_lost.map_or(DEFAULT_ROWS_LOST, Share::as_f64)),
+        rows_gained: raw.rows_gained.map(Growth::as_f64),
+        sums: raw.sums.map(Growth::as_f64),
+        moved: raw.moved.map(Share::as_f64),
+        least_rows: Some(raw.least_rows.map_or(DEFAULT_LEAST_ROWS, |rows| rows.get().unsigned_abs())),
+    };
+    let own = |raw: &RawMartLimits| MartLimits {
+        rows_lost: raw.rows_lost.map(Share::as_f64),
+        rows_gained: raw.rows_gained.map(Growth::as_f64),
+        sums: raw.sums.map(Growth::as_f64),
+        moved: raw.moved.map(Share::as_f64),
+        least_rows: raw.least_rows.map(|rows| rows.get().unsigned_abs()),
+    };
+    Limits { all, marts: raw.marts.0.iter().map(|(name, raw)| (name.value.clone(), own(&raw.value))).collect() }
+}
+
+const DEFAULT_LEAST: f64 = 0.5;
+const DEFAULT_WEEKS: u32 = 8;
+
+fn volume(raw: &RawVolume) -> Volume {
+    Volume {
+        least: raw.least.map_or(DEFAULT_LEAST, Fixed::as_f64),
+        most: raw.most.map(Fixed::as_f64),
+        weeks: raw.weeks.and_then(|weeks| u32::try_from(weeks.get()).ok()).unwrap_or(DEFAULT_WEEKS),
+        on_breach: raw.on_breach.unwrap_or(OnBreach::Warn),
+    }
 }
 
 fn project(reader: &mut Reader, raw: Option<Placed<RawProject>>) -> Project {
@@ -371,6 +410,7 @@ fn source(
 ) -> Source {
     let Placed { value: raw, span } = table;
     check_text_keys(reader, &raw);
+    check_guards(reader, &contract, &raw);
     let locations = locations(reader, contract.source, &raw, span, storage);
     let default_rejected = const { RejectedShare::new(10_000) };
     let csv = csv(&raw);
@@ -389,7 +429,9 @@ fn source(
         delivery: raw.delivery.unwrap_or(Delivery::Object),
         on_removed: raw.on_removed.unwrap_or(OnRemoved::Block),
         max_rejected: raw.max_rejected.unwrap_or(default_rejected).as_f64(),
-        max_age: raw.max_age.map(Span::duration),
+        max_age: raw.max_age.map(|age| age.value.duration()),
+        volume: raw.volume.as_ref().map(|raw| volume(&raw.value)),
+        on_late: raw.on_late.map_or(OnBreach::Warn, |on_late| on_late.value),
         options,
         columns: mappings(reader, &contract, raw.columns),
         skip: skip_rules(reader, raw.skip),
@@ -428,6 +470,20 @@ fn check_text_keys(reader: &mut Reader, raw: &RawSource) {
         if let Some(span) = span.filter(|_| !fits) {
             reader.complain(span, format!("`{key}` {why}"));
         }
+    }
+}
+
+/// Keys that would mean nothing: of guards of days, where rows have none, and of guards that aren't set.
+fn check_guards(reader: &mut Reader, contract: &Contract, raw: &RawSource) {
+    let max_age = raw.max_age.as_ref().map(|age| ("max_age", age.span.clone()));
+    let volume = raw.volume.as_ref().map(|volume| ("volume", volume.span.clone()));
+    for (key, span) in max_age.into_iter().chain(volume).filter(|_| contract.time.is_none()) {
+        let hint = "it is for orders and interactions, and for order_items without orders";
+        reader.complain_with_hint(span, format!("`{key}`: the rows of {} have no day", contract.source), hint);
+    }
+    let has_age = raw.max_age.is_some() || reader.was_dropped(&format!("sources.{}.max_age", contract.source));
+    if let Some(on_late) = raw.on_late.as_ref().filter(|_| !has_age) {
+        reader.complain_with_hint(on_late.span.clone(), "`on_late` needs `max_age`", "add one: max_age = \"36h\"");
     }
 }
 

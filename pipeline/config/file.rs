@@ -170,6 +170,64 @@ table! {
         /// `current`, for trends. Not those that are partitioned by month.
         #[serde(default)]
         pub history: Vec<String>,
+        /// How far a mart may move from one night to the next. Beyond it, nothing is published.
+        #[serde(default)]
+        pub limits: RawLimits,
+    }
+}
+
+/// A share of what there was.
+pub type Share = Fixed<0, 1_000_000, 6>;
+/// A share of what there was, which may be more than all of it.
+pub type Growth = Fixed<0, 1_000_000_000, 6>;
+
+table! {
+    /// How far marts may move from one night to the next.
+    pub struct RawLimits {
+        /// The share of its rows that a mart, or a closed month of it, may lose. By default 0.5; 1 is no limit.
+        pub rows_lost: Option<Share>,
+        /// The share of its rows that a mart may gain: 1 is twice as many. By default there is no limit, as for the
+        /// next two.
+        pub rows_gained: Option<Growth>,
+        /// The share by which the sum of a column of money, counts or points may differ, either way.
+        pub sums: Option<Growth>,
+        /// The share of rows that may have another value in a column under `compare`, such as a customer's segment.
+        pub moved: Option<Share>,
+        /// Marts and months that had fewer rows aren't judged. By default 100.
+        pub least_rows: Option<Whole<0, 1_000_000_000>>,
+        /// Limits of single marts, by name, in the place of those above.
+        #[serde(default)]
+        pub marts: Entries<RawMartLimits>,
+    }
+}
+
+table! {
+    /// How far this mart may move from one night to the next.
+    pub struct RawMartLimits {
+        /// The share of its rows that it, or a closed month of it, may lose; 1 is no limit.
+        pub rows_lost: Option<Share>,
+        /// The share of its rows that it may gain: 1 is twice as many.
+        pub rows_gained: Option<Growth>,
+        /// The share by which the sum of a column of money, counts or points may differ, either way.
+        pub sums: Option<Growth>,
+        /// The share of rows that may have another value in a column under `compare`.
+        pub moved: Option<Share>,
+        /// With fewer rows before, it isn't judged.
+        pub least_rows: Option<Whole<0, 1_000_000_000>>,
+    }
+}
+
+table! {
+    /// How many rows the as-of day may have, against the same weekday in the weeks before.
+    pub struct RawVolume {
+        /// So many times the median are too few rows. By default 0.5.
+        pub least: Option<Fixed<0, 1_000_000, 6>>,
+        /// So many times the median are too many rows. By default there is no limit.
+        pub most: Option<Fixed<1_000_000, 1_000_000_000, 6>>,
+        /// How many weeks to look back. By default 8.
+        pub weeks: Option<Whole<4, 104>>,
+        /// What to do then. By default `warn`.
+        pub on_breach: Option<OnBreach>,
     }
 }
 
@@ -250,8 +308,17 @@ pub struct RawSource {
     pub on_removed: Option<OnRemoved>,
     /// A run in which a greater fraction of rows is rejected does not publish. By default 0.01.
     pub max_rejected: Option<RejectedShare>,
-    /// A warning is given when the newest row is older than this, such as `36h` or `2d`.
-    pub max_age: Option<Span>,
+    /// How old the newest row may be at the end of the as-of day, such as `36h` or `2d`. For sources whose rows have a
+    /// day.
+    #[schemars(with = "Option<Span>")]
+    pub max_age: Option<Placed<Span>>,
+    /// What to do when it is older. By default `warn`.
+    #[schemars(with = "Option<OnBreach>")]
+    pub on_late: Option<Placed<OnBreach>>,
+    /// A check of how many rows the as-of day has, against the same weekday in the weeks before. For sources whose rows
+    /// have a day. By default there is none.
+    #[schemars(with = "Option<RawVolume>")]
+    pub volume: Option<Placed<RawVolume>>,
     /// Options of the object store for this source alone, in the place of `[storage.options]`. Values are never
     /// shown.
     pub options: Option<Entries<Secret>>,
@@ -320,6 +387,16 @@ choice! {
         Forget,
         /// Keep its rows.
         Keep,
+    }
+}
+
+choice! {
+    /// What to do when something is odd.
+    pub enum OnBreach {
+        /// Tell of it, and publish.
+        Warn,
+        /// Publish nothing: exit code 1.
+        Block,
     }
 }
 

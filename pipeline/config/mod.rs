@@ -34,7 +34,7 @@ pub use business::{Business, Parameter, ParameterType, ParameterValue};
 pub use convert::{DEFAULT_RETRY_FOR, LEAST_MEMORY};
 pub use diagnostics::{Complaint, Complaints, Place, TextFile, did_you_mean, nearest, one_of};
 pub use expression::Expression;
-pub use file::{Calendar, Delivery, Format, Mode, OnRemoved, json_schema};
+pub use file::{Calendar, Delivery, Format, Mode, OnBreach, OnRemoved, json_schema};
 pub use location::{Location, Remote, StoreKind, StoreRoot};
 pub use template::{FILE_NAME, TEMPLATE};
 pub use values::{ByteSize, Currency, Delimiter, Encoding};
@@ -110,6 +110,56 @@ pub struct Publish {
     pub keep_days: u32,
     /// Marts of which every as-of date's file is kept.
     pub history: Vec<String>,
+    pub limits: Limits,
+}
+
+/// How far marts may move from one night to the next.
+#[derive(Debug, Clone, Default)]
+pub struct Limits {
+    pub all: MartLimits,
+    /// Those of single marts, before the others.
+    pub marts: BTreeMap<String, MartLimits>,
+}
+
+impl Limits {
+    /// What holds for a mart. `volatile`: its rows are the day's own, so only limits that name it are for it.
+    pub fn of(&self, mart: &str, volatile: bool) -> MartLimits {
+        let own = self.marts.get(mart).copied().unwrap_or_default();
+        let general = if volatile { MartLimits::default() } else { self.all };
+        own.or(general).or(MartLimits { least_rows: self.all.least_rows, ..MartLimits::default() })
+    }
+}
+
+/// How far a mart may move, as shares of what it had; `None`: as far as it will.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct MartLimits {
+    pub rows_lost: Option<f64>,
+    pub rows_gained: Option<f64>,
+    pub sums: Option<f64>,
+    pub moved: Option<f64>,
+    /// With fewer rows before, it isn't judged.
+    pub least_rows: Option<u64>,
+}
+
+impl MartLimits {
+    fn or(self, other: Self) -> Self {
+        Self {
+            rows_lost: self.rows_lost.or(other.rows_lost),
+            rows_gained: self.rows_gained.or(other.rows_gained),
+            sums: self.sums.or(other.sums),
+            moved: self.moved.or(other.moved),
+            least_rows: self.least_rows.or(other.least_rows),
+        }
+    }
+}
+
+/// How many rows the as-of day may have, as factors of the median of the same weekday in the weeks before.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Volume {
+    pub least: f64,
+    pub most: Option<f64>,
+    pub weeks: u32,
+    pub on_breach: OnBreach,
 }
 
 /// One source, with its contract.
@@ -137,6 +187,10 @@ pub struct Source {
     /// A fraction, from 0 to 1.
     pub max_rejected: f64,
     pub max_age: Option<Duration>,
+    /// When the newest row is older.
+    pub on_late: OnBreach,
+    /// `None`: how many rows a day has isn't looked at.
+    pub volume: Option<Volume>,
     /// The source's own, or else the storage's.
     pub options: StoreOptions,
     /// The mapped contract columns, in the contract's order.

@@ -94,6 +94,7 @@ fn the_minimal_config_gets_every_default() {
     assert_eq!((orders.mode, orders.delivery, orders.on_removed), (Mode::Changes, Delivery::Object, OnRemoved::Block));
     assert_eq!(orders.csv, Csv { delimiter: Delimiter::Char(b','), quote: Some(b'"'), header: true });
     assert_eq!((orders.max_rejected, orders.max_age, orders.format), (0.01, None, None));
+    assert_eq!((orders.on_late, orders.volume), (OnBreach::Warn, None));
 }
 
 #[test]
@@ -143,6 +144,7 @@ fn every_key_is_understood() {
         path = "./sql"
         [publish]
         keep_days = 7
+        limits = { rows_gained = 2, moved = 0.25, marts = { rfm = { rows_lost = 0.1, least_rows = 5 } } }
         [business]
         no_purchase_months = 6
         overdue_factor = 2.5
@@ -163,6 +165,8 @@ fn every_key_is_understood() {
         on_removed = "keep"
         max_rejected = 0.005
         max_age = "1d 12h"
+        on_late = "block"
+        volume = { least = 0.25, most = 3, weeks = 4, on_breach = "block" }
         options = {}
         "#,
     );
@@ -180,8 +184,37 @@ fn every_key_is_understood() {
     assert_eq!(dates, [("ordered_at", 1), ("updated_at", 2)]);
     assert_eq!(orders.locations.len(), 2);
     assert_eq!(orders.max_age, Some(Duration::from_secs(36 * 3600)));
+    assert_eq!(orders.on_late, OnBreach::Block);
+    let volume = Volume { least: 0.25, most: Some(3.0), weeks: 4, on_breach: OnBreach::Block };
+    assert_eq!(orders.volume, Some(volume));
+    let limits = MartLimits {
+        rows_lost: Some(0.5),
+        rows_gained: Some(2.0),
+        sums: None,
+        moved: Some(0.25),
+        least_rows: Some(100),
+    };
+    assert_eq!(config.publish.limits.of("churn_flags", false), limits);
+    let of_rfm = MartLimits { rows_lost: Some(0.1), least_rows: Some(5), ..limits };
+    assert_eq!(config.publish.limits.of("rfm", false), of_rfm);
+    let volatile = config.publish.limits.of("rfm", true);
+    assert_eq!(volatile, MartLimits { rows_gained: None, moved: None, ..of_rfm }, "only what names it");
     assert_eq!(orders.timezone, Tz::UTC);
     assert!(orders.options.is_empty(), "its own options, though empty, replace the storage's");
+}
+
+#[test]
+fn guards_of_days_need_days() {
+    let with =
+        |keys: &str| complaints(&format!("{MINIMAL}\n[sources.products]\nlocation = \"./p\"\n{keys}\n")).join("\n");
+    let no_day = |key: &str| format!("`{key}`: the rows of products have no day");
+    assert!(with("max_age = \"1d\"").contains(&no_day("max_age")));
+    assert!(with("volume = {}").contains(&no_day("volume")));
+    assert!(with("on_late = \"block\"").contains("`on_late` needs `max_age`"));
+    assert!(
+        complaint("currency = \"GBP\"", "currency = \"GBP\"\n[publish.limits]\nrows_lost = 1.5")
+            .contains("from 0 to 1")
+    );
 }
 
 #[test]
@@ -552,12 +585,17 @@ fn the_template_has_every_key_with_its_default() {
         for (key, about) in tables[table]["properties"].as_object().unwrap() {
             let mentioned = |line: &&str| line.trim_start_matches('#').starts_with(&format!("{key} = "));
             let line = TEMPLATE.lines().find(mentioned);
-            assert!(line.is_some() || key == "options", "the template lacks {table}.{key}");
+            let is_table = key == "options" || TEMPLATE.contains(&format!("[{table}.{key}]"));
+            assert!(line.is_some() || is_table, "the template lacks {table}.{key}");
             if let (Some(default), Some(line)) = (about.get("default"), line) {
                 let shown = default.to_string().replace(',', ", ");
                 assert!(line.contains(&format!("{key} = {shown}")), "{line} should show {shown}");
             }
         }
+    }
+    let limits = tables["publish"]["properties"]["limits"]["properties"].as_object().unwrap();
+    for key in limits.keys().filter(|key| *key != "marts") {
+        assert!(TEMPLATE.contains(&format!("\n#{key} = ")), "the template lacks publish.limits.{key}");
     }
     for key in schema["definitions"]["Source"]["properties"].as_object().unwrap().keys() {
         let written = [format!("{key} = "), format!("[sources.orders.{key}]")];

@@ -8,10 +8,12 @@ mod functions;
 pub mod memory;
 mod reader;
 mod table;
+mod totals;
 mod writer;
 
 pub use effort::Effort;
 pub use functions::register as register_functions;
+pub use totals::Totals;
 pub(crate) use writer::row_text;
 pub use writer::{ParquetOut, RowChecks, Violation, writer_properties};
 

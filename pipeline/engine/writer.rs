@@ -1,5 +1,6 @@
 //! Writing one Parquet file so that equal rows are equal bytes, checking every row on its way.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::BufWriter;
 use std::path::Path;
@@ -14,7 +15,7 @@ use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 
-use super::Sink;
+use super::{Sink, Totals};
 use crate::error::{Error, Result};
 use crate::lake::{Fingerprint, HashingWriter};
 use crate::model::{Column, ColumnCheck};
@@ -152,6 +153,7 @@ fn broken_rows(array: &ArrayRef, check: &ColumnCheck) -> Result<Option<BooleanAr
 pub struct ParquetOut {
     schema: SchemaRef,
     checks: Option<RowChecks>,
+    totals: Option<Totals>,
     coalescer: BatchCoalescer,
     writer: ArrowWriter<HashingWriter<BufWriter<File>>>,
     rows: u64,
@@ -162,6 +164,8 @@ pub struct Written {
     pub print: Fingerprint,
     pub rows: u64,
     pub violations: Vec<Violation>,
+    /// Sums by column, where they were asked for.
+    pub totals: Option<BTreeMap<String, String>>,
 }
 
 impl ParquetOut {
@@ -169,7 +173,12 @@ impl ParquetOut {
         let file = HashingWriter::new(BufWriter::with_capacity(1 << 20, File::create(path)?));
         let writer = ArrowWriter::try_new(file, schema.clone(), Some(writer_properties()?))?;
         let coalescer = BatchCoalescer::new(schema.clone(), BATCH_ROWS);
-        Ok(Self { schema, checks, coalescer, writer, rows: 0 })
+        Ok(Self { schema, checks, totals: None, coalescer, writer, rows: 0 })
+    }
+
+    /// Takes sums of what is written, too.
+    pub fn totalling(self, totals: Totals) -> Self {
+        Self { totals: Some(totals), ..self }
     }
 
     /// Bytes that the writer holds for the row group in progress.
@@ -186,6 +195,9 @@ impl ParquetOut {
         let batch = conform(batch, &self.schema)?;
         if let Some(checks) = &mut self.checks {
             checks.check(&batch)?;
+        }
+        if let Some(totals) = &mut self.totals {
+            totals.add(&batch);
         }
         self.rows += batch.num_rows() as u64;
         self.coalescer.push_batch(batch)?;
@@ -204,7 +216,7 @@ impl ParquetOut {
         let (buffered, print) = hashing.finish();
         buffered.into_inner().map_err(|e| Error::world("local disk", e.error()))?;
         let violations = self.checks.map(|c| c.violations).unwrap_or_default();
-        Ok(Written { print, rows: self.rows, violations })
+        Ok(Written { print, rows: self.rows, violations, totals: self.totals.map(Totals::finish) })
     }
 }
 

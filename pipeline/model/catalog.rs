@@ -223,6 +223,14 @@ fn parse_file(state: &SessionState, file: &SourceFile, sources: &BTreeSet<String
             return Err(Fault::new(None, format!("the grain's column `{key}` is not among [columns]")));
         }
     }
+    for column in &front.compare {
+        if !columns.iter().any(|c| &c.name == column) || front.grain.contains(column) {
+            return Err(Fault::new(None, format!("`compare` names `{column}`, which is no column beside the grain")));
+        }
+    }
+    if !front.compare.is_empty() && front.partition.is_some() {
+        return Err(Fault::new(None, "`compare` is for marts that aren't partitioned by month".to_owned()));
+    }
     let parsed = sql::parse(state, &body)?;
     let (checks, warnings) = front.checks()?;
     let mut parameters = parsed.parameters.clone();
@@ -245,6 +253,8 @@ fn parse_file(state: &SessionState, file: &SourceFile, sources: &BTreeSet<String
         monthly: front.partition == Some(PartitionBy::Month),
         features: front.features.clone(),
         tags: front.tags.clone(),
+        compare: front.compare.clone(),
+        volatile: front.volatile,
         columns,
         checks,
         warnings,
@@ -335,6 +345,8 @@ fn seed_model(file: &SourceFile, name: String) -> Result<Model> {
         monthly: false,
         features: vec![],
         tags: vec![],
+        compare: vec![],
+        volatile: false,
         columns,
         checks: vec![],
         warnings: vec![],
@@ -354,6 +366,8 @@ fn calendar_models() -> Result<Vec<Model>> {
         monthly: false,
         features: vec![],
         tags: vec![],
+        compare: vec![],
+        volatile: false,
         columns,
         checks: vec![],
         warnings: vec![],

@@ -64,6 +64,12 @@ pub(super) struct FrontMatter {
     /// Words by which `--select tag:…` finds it.
     #[serde(default)]
     pub tags: Vec<String>,
+    /// Columns of a mart of which is told how many rows have another value than the night before.
+    #[serde(default)]
+    pub compare: Vec<String>,
+    /// Its rows are the day's own: `[publish.limits]` are for it only where they name it.
+    #[serde(default)]
+    pub volatile: bool,
     #[serde(default)]
     pub reads: toml::Table,
     pub columns: toml::Table,

@@ -134,6 +134,10 @@ pub struct Model {
     pub features: Vec<String>,
     /// Words by which `--select tag:…` finds it.
     pub tags: Vec<String>,
+    /// Columns of which is told how many rows have another value than the night before.
+    pub compare: Vec<String>,
+    /// Its rows are the day's own: how many there were the night before says nothing.
+    pub volatile: bool,
     pub columns: Vec<Column>,
     pub checks: Vec<Check>,
     /// Checks whose rows are told and don't keep a run from publishing.

@@ -1,6 +1,7 @@
 /*---
 description = "The day's work list: one row per person and rule of trigger_rules.csv that is up on the as-of date and that nothing has answered. Of the messages to a person only one is for today; the others stay, and suppressed_by says why."
 grain = ["customer_id", "rule"]
+volatile = true
 features = ["F011", "F025", "F026", "F027", "F032", "F035", "F048", "F056", "F064", "F065", "F066", "F067", "F068", "F069", "F070", "F072", "F073", "F074", "F076", "F091", "F097", "F103"]
 
 [reads]

@@ -1,6 +1,7 @@
 /*---
 description = "One row per customer: recency, frequency and monetary value as of the as-of date, their scores, segment, rank and share of revenue."
 grain = ["customer_id"]
+compare = ["segment"]
 features = ["F045", "F046"]
 
 [reads]

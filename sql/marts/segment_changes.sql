@@ -1,6 +1,7 @@
 /*---
 description = "One row per customer who entered or left a list, against the day before and against the last month's end, all on today's inputs."
 grain = ["compared_with", "list", "customer_id"]
+volatile = true
 features = ["F051", "F052", "F053", "F054", "F055"]
 
 [reads]

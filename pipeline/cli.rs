@@ -70,6 +70,8 @@ enum Command {
     Explain(ExplainArgs),
     /// Show the rejected rows of the sources as they lie there now: which rule they broke, and what to do.
     Rejects(RejectsArgs),
+    /// Send a test message to everybody whom [[notify]] names, and say who took it.
+    Notify,
     /// Print a mart's or model's rows and the meaning of its columns.
     Show(ShowArgs),
     /// Publish an earlier run's marts again.
@@ -245,6 +247,7 @@ impl Cli {
             Command::Runs(args) => history::runs(&self.config, &args).await,
             Command::Explain(args) => explaining::explain(&self.config, &args).await,
             Command::Rejects(args) => commands::rejects(&self.config, &args).await,
+            Command::Notify => commands::notify(&self.config).await,
             Command::Show(args) => commands::show(&self.config, &args).await,
             Command::Rollback(args) => commands::rollback(&self.config, args.run).await,
             Command::Gc(args) => commands::gc(&self.config, &args).await,

@@ -40,11 +40,44 @@ pub fn learn(secret: &str) {
     KNOWN.write().unwrap_or_else(PoisonError::into_inner).extend(forms);
 }
 
-/// Takes note of what the environment has for object stores.
+/// A shorter path is a word of everybody's.
+const LEAST_PATH_BYTES: usize = 16;
+
+/// Takes note of a URL that is a secret as a whole: also its path alone, which libraries quote, too.
+pub fn learn_url(url: &str) {
+    learn(url);
+    if let Ok(url) = url::Url::parse(url) {
+        learn(url.as_str());
+        let path_and_query = &url[url::Position::BeforePath..url::Position::AfterQuery];
+        if path_and_query.len() >= LEAST_PATH_BYTES {
+            learn(path_and_query);
+        }
+    }
+}
+
+/// Takes note of what the environment has for object stores, and of the headers that it has for OpenTelemetry.
 pub fn learn_environment() {
+    let of_telemetry = |name: &str| name.starts_with("OTEL_EXPORTER_OTLP_") && name.ends_with("HEADERS");
+    std::env::vars().filter(|(name, _)| of_telemetry(name)).for_each(|(_, value)| learn_headers(&value));
+
     let of_stores =
         |name: &str| ["AWS_", "AZURE_", "GOOGLE_", "BAZGASHT_"].iter().any(|prefix| name.starts_with(prefix));
     std::env::vars().filter(|(name, _)| of_stores(name) && sounds_secret(name)).for_each(|(_, value)| learn(&value));
+}
+
+/// Headers are there for keys: each value, whatever its name, but short ones, which are words (`x-tenant=production`).
+fn learn_headers(list: &str) {
+    for (name, value) in list.split(',').filter_map(|header| header.split_once('=')) {
+        if value.len() >= LEAST_PATH_BYTES || sounds_secret(name) || name.to_ascii_lowercase().contains("auth") {
+            let decoded: String =
+                url::form_urlencoded::parse(format!("x={}", value.trim().replace('+', "%2B")).as_bytes())
+                    .map(|(_, value)| value.into_owned())
+                    .collect();
+            learn(value);
+            learn(decoded.rsplit(' ').next().unwrap_or(&decoded));
+            learn(&decoded);
+        }
+    }
 }
 
 /// The text without known secrets, and without those that URLs in it carry.
@@ -128,6 +161,21 @@ mod tests {
         }
         learn("abc");
         assert_eq!(redacted("abc stays: it is too short to be one"), "abc stays: it is too short to be one");
+    }
+
+    #[test]
+    fn the_keys_in_headers_and_the_path_of_a_webhook_are_secrets() {
+        learn_headers("x-team=Planted0Team0Key0,authorization=Basic%20UGxhbnRlZA%3D%3D,x-tenant=production");
+        learn_url("https://hooks.example.com/services/T0/B0/Planted1");
+        for (text, expected) in [
+            ("x-team: Planted0Team0Key0", "x-team: ***"),
+            ("authorization: Basic UGxhbnRlZA==", "authorization: ***"),
+            ("UGxhbnRlZA==", "***"),
+            ("in production", "in production"),
+            ("POST /services/T0/B0/Planted1 to hooks.example.com", "POST *** to hooks.example.com"),
+        ] {
+            assert_eq!(redacted(text), expected);
+        }
     }
 
     #[test]

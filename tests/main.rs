@@ -26,3 +26,4 @@ mod secrets;
 mod selections;
 mod stores;
 mod support;
+mod telemetry;

@@ -1,5 +1,7 @@
 //! A project in a temporary folder, run in this process.
 
+pub mod receiver;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};

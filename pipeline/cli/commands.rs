@@ -18,6 +18,7 @@ use crate::gc;
 use crate::generate::{self, Options};
 use crate::interrupt::Interrupt;
 use crate::model::{embedded, type_name};
+use crate::observe::webhook;
 use crate::plan::{Action, Plan, Slot};
 use crate::project::{Blueprint, Project};
 use crate::publish::published_names;
@@ -240,6 +241,18 @@ async fn show_report(project: &Project, name: &str, report: &MartRecord, limit: 
         say!("{}", pretty_format_batches(&rows.collect::<Result<Vec<_>, _>>()?)?);
     }
     Ok(())
+}
+
+pub(super) async fn notify(config: &Path) -> Result<()> {
+    let told = webhook::test(&open(config)?).await?;
+    let mut refused = Vec::new();
+    for (index, (host, taken)) in told.into_iter().enumerate() {
+        match taken {
+            Ok(()) => say!("{}. {host} took it", index + 1),
+            Err(why) => refused.push(format!("{}. {why}", index + 1)),
+        }
+    }
+    if refused.is_empty() { Ok(()) } else { Err(Error::world("not every message was taken", refused.join("; "))) }
 }
 
 pub(super) async fn rollback(config: &Path, number: u64) -> Result<()> {

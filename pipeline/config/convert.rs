@@ -12,16 +12,17 @@ use chrono_tz::{TZ_VARIANTS, Tz};
 use super::business::{Business, KpiBase, KpiBasis};
 use super::diagnostics::{Complaints, did_you_mean, nearest, one_of};
 use super::file::{
-    Calendar, Delivery, File, Format, Growth, Mode, OnBreach, OnRemoved, PersonalData, RawEngine, RawLimits,
-    RawMartLimits, RawProject, RawSource, RawSources, RawStorage, RawVolume, RejectedShare, Share, Weekday,
+    Calendar, Delivery, File, Format, Growth, Mode, NotifyFormat, NotifyOn, OnBreach, OnRemoved, PersonalData,
+    RawEngine, RawLimits, RawMartLimits, RawNotify, RawProject, RawSource, RawSources, RawStorage, RawVolume,
+    RejectedShare, Share, Weekday,
 };
 use super::location::{Location, LocationFault, StoreKind, StoreRoot};
 use super::read::Reader;
 use super::values::{ByteSize, Currency, Day, Delimiter, Fixed, Quote, Span};
 use super::wrappers::{Entries, OneOrMany, Placed, Secret};
 use super::{
-    Config, Csv, Dates, Engine, Expression, Limits, Mapping, MartLimits, Numbers, Pii, Project, Publish, SkipRule,
-    Source, Storage, StoreOptions, Volume,
+    Config, Csv, Dates, Engine, Expression, Limits, Mapping, MartLimits, Notify, Numbers, Observe, Pii, Project,
+    Publish, SkipRule, Source, Storage, StoreOptions, Volume,
 };
 use crate::calendar::DateFormat;
 use crate::contract::{ColumnType, Contract, SourceName};
@@ -38,8 +39,13 @@ pub fn config(raw: File, mut reader: Reader) -> Result<Config, Complaints> {
     let project = project(&mut reader, raw.project);
     let storage = storage(&mut reader, raw.storage);
     let engine = engine(&mut reader, &raw.engine);
-    let mut models = |key, path: Option<Placed<String>>| path.and_then(|path| local_folder(&mut reader, key, &path));
+    let mut models = |key, path: Option<Placed<String>>| path.and_then(|path| local_path(&mut reader, key, &path));
     let (models, added_models) = (models("path", raw.models.path), models("add", raw.models.add));
+    let textfile = raw.observe.prometheus_textfile;
+    let observe = Observe {
+        prometheus_textfile: textfile.and_then(|path| local_path(&mut reader, "prometheus_textfile", &path)),
+    };
+    let notify = raw.notify.into_iter().filter_map(|raw| notify(&mut reader, raw)).collect();
     let sources = sources(&mut reader, raw.sources, &project, &storage);
     check_basis(&mut reader, &raw.business, &sources);
     let limits = limits(&raw.publish.limits);
@@ -61,6 +67,8 @@ pub fn config(raw: File, mut reader: Reader) -> Result<Config, Complaints> {
             history: raw.publish.history,
             limits,
         },
+        observe,
+        notify,
         sources,
     })
 }
@@ -223,7 +231,7 @@ fn storage(reader: &mut Reader, raw: Option<Placed<RawStorage>>) -> Storage {
         let message = "`marts` and `lake` overlap: one is, or lies in, the other";
         reader.complain_with_hint(written.span.clone(), message, "give each a folder or prefix of its own");
     }
-    let scratch = raw.scratch.and_then(|path| local_folder(reader, "scratch", &path));
+    let scratch = raw.scratch.and_then(|path| local_path(reader, "scratch", &path));
     let options = options(reader, raw.options, &StoreKind::ALL);
     let retry_for = raw.retry_for.map_or(DEFAULT_RETRY_FOR, Span::duration);
     let scratch = scratch.unwrap_or_else(std::env::temp_dir);
@@ -260,11 +268,11 @@ fn complain_location(reader: &mut Reader, key: &str, span: &Range<usize>, fault:
     reader.complain_with_hint(span.clone(), format!("`{key}` {}", fault.what), fault.hint);
 }
 
-fn local_folder(reader: &mut Reader, key: &str, path: &Placed<String>) -> Option<PathBuf> {
+fn local_path(reader: &mut Reader, key: &str, path: &Placed<String>) -> Option<PathBuf> {
     match StoreRoot::parse(&path.value, &reader.folder) {
         Ok(StoreRoot::Local(folder)) => Some(folder),
         Ok(StoreRoot::Remote(_)) => {
-            reader.complain(path.span.clone(), format!("`{key}` must be a local folder"));
+            reader.complain(path.span.clone(), format!("`{key}` must be local"));
             None
         }
         Err(fault) => {
@@ -347,6 +355,22 @@ fn engine(reader: &mut Reader, raw: &RawEngine) -> Engine {
         memory_limit: raw.memory_limit.as_ref().map(|limit| limit.value),
         threads: raw.threads.and_then(|threads| usize::try_from(threads.get()).ok()).unwrap_or_else(cores),
     }
+}
+
+fn notify(reader: &mut Reader, raw: Placed<RawNotify>) -> Option<Notify> {
+    let Placed { value: raw, span } = raw;
+    let Some(url) = raw.url else {
+        reader.missing("notify.url", Some(span), "add where messages go: url = \"${SLACK_WEBHOOK}\"");
+        return None;
+    };
+    let parsed = url::Url::parse(url.value.expose()).ok();
+    if parsed.is_none_or(|url| !matches!(url.scheme(), "http" | "https") || !url.has_host()) {
+        reader.complain_with_hint(url.span, "`url` is no http or https URL", "write url = \"${SLACK_WEBHOOK}\"");
+        return None;
+    }
+    let all = [NotifyOn::Failure, NotifyOn::Recovery, NotifyOn::Late, NotifyOn::Blocked];
+    let on = raw.on.unwrap_or_else(|| all.to_vec());
+    Some(Notify { url: url.value, format: raw.format.unwrap_or(NotifyFormat::Generic), on })
 }
 
 fn check_basis(reader: &mut Reader, business: &Business, sources: &BTreeMap<SourceName, Source>) {

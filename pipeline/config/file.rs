@@ -55,6 +55,13 @@ table! {
         /// What is kept of what was published.
         #[serde(default)]
         pub publish: RawPublish,
+        /// Whom runs are told to.
+        #[serde(default)]
+        pub observe: RawObserve,
+        /// Whom a message is sent to when a person should know.
+        #[serde(default)]
+        #[schemars(with = "Vec<RawNotify>")]
+        pub notify: Vec<Placed<RawNotify>>,
         /// Where the logs are: `orders` or `order_items`, and whatever else there is.
         #[schemars(with = "RawSources")]
         pub sources: Option<Placed<RawSources>>,
@@ -228,6 +235,52 @@ table! {
         pub weeks: Option<Whole<4, 104>>,
         /// What to do then. By default `warn`.
         pub on_breach: Option<OnBreach>,
+    }
+}
+
+table! {
+    /// Whom runs are told to.
+    pub struct RawObserve {
+        /// A local file that is written at the end of each run, with metrics in Prometheus' text format: for
+        /// node_exporter's textfile collector, which reads those that end in `.prom`. Each project needs its own.
+        pub prometheus_textfile: Option<Placed<String>>,
+    }
+}
+
+table! {
+    /// A webhook.
+    pub struct RawNotify {
+        /// Where messages are posted to, mostly `${SLACK_WEBHOOK}`: whoever knows it may write there, so it is never shown.
+        #[schemars(with = "Secret")]
+        pub url: Option<Placed<Secret>>,
+        /// How they are written. By default `generic`.
+        pub format: Option<NotifyFormat>,
+        /// What they tell of. By default everything.
+        pub on: Option<Vec<NotifyOn>>,
+    }
+}
+
+choice! {
+    /// How a message is written.
+    pub enum NotifyFormat {
+        /// JSON, by the schema in docs/webhook.schema.json.
+        Generic,
+        /// As Slack and what is compatible takes it.
+        Slack,
+    }
+}
+
+choice! {
+    /// What a message tells of.
+    pub enum NotifyOn {
+        /// A run failed: exit code 2, 3, 4 or 70.
+        Failure,
+        /// A run went well after one that failed or was blocked.
+        Recovery,
+        /// Sources have no row as new as their `max_age` asks for.
+        Late,
+        /// The data was refused, exit code 1: the marts of before stand.
+        Blocked,
     }
 }
 

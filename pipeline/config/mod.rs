@@ -34,7 +34,7 @@ pub use business::{Business, Parameter, ParameterType, ParameterValue};
 pub use convert::{DEFAULT_RETRY_FOR, LEAST_MEMORY};
 pub use diagnostics::{Complaint, Complaints, Place, TextFile, did_you_mean, nearest, one_of};
 pub use expression::Expression;
-pub use file::{Calendar, Delivery, Format, Mode, OnBreach, OnRemoved, json_schema};
+pub use file::{Calendar, Delivery, Format, Mode, NotifyFormat, NotifyOn, OnBreach, OnRemoved, json_schema};
 pub use location::{Location, Remote, StoreKind, StoreRoot};
 pub use template::{FILE_NAME, TEMPLATE};
 pub use values::{ByteSize, Currency, Delimiter, Encoding};
@@ -57,6 +57,8 @@ pub struct Config {
     pub added_models: Option<PathBuf>,
     pub business: Business,
     pub publish: Publish,
+    pub observe: Observe,
+    pub notify: Vec<Notify>,
     /// The configured sources; `orders` or `order_items` is among them.
     pub sources: BTreeMap<SourceName, Source>,
 }
@@ -160,6 +162,22 @@ pub struct Volume {
     pub most: Option<f64>,
     pub weeks: u32,
     pub on_breach: OnBreach,
+}
+
+/// Whom runs are told to.
+#[derive(Debug, Clone, Default)]
+pub struct Observe {
+    /// Metrics as a local file, absolute.
+    pub prometheus_textfile: Option<PathBuf>,
+}
+
+/// A webhook.
+#[derive(Debug, Clone)]
+pub struct Notify {
+    /// An http or https URL.
+    pub url: Secret,
+    pub format: NotifyFormat,
+    pub on: Vec<NotifyOn>,
 }
 
 /// One source, with its contract.
@@ -273,6 +291,7 @@ impl Config {
         };
         let config = Config::parse(&shown, folder, &text, &environment)?;
         config.secrets().for_each(redact::learn);
+        config.notify.iter().for_each(|notify| redact::learn_url(notify.url.expose()));
         Ok(config)
     }
 

@@ -198,6 +198,10 @@ fn take_out_where(
     for (key, value) in table.iter_mut() {
         let inside = match value.get_mut() {
             DeValue::Table(inner) => take_out_where(inner, condition),
+            DeValue::Array(items) => items.iter_mut().find_map(|item| match item.get_mut() {
+                DeValue::Table(inner) => take_out_where(inner, condition),
+                _ => None,
+            }),
             _ => None,
         };
         if let Some(path) = inside {
@@ -251,7 +255,7 @@ fn secret_lines(text: &str) -> Vec<Range<usize>> {
         if line.trim_start().starts_with('[') {
             in_options = line.contains("options");
         } else if let Some(equals) = line.find('=')
-            && (in_options || line[..equals].contains("options") || redact::sounds_secret(&line[..equals]))
+            && (in_options || line[..equals].contains("options") || is_secret(line[..equals].trim()))
         {
             spans.push(start + equals + 1..start + line.trim_end().len());
         }
@@ -260,13 +264,22 @@ fn secret_lines(text: &str) -> Vec<Range<usize>> {
     spans
 }
 
+/// A webhook's URL is all that it takes to write there.
+fn is_secret(key: &str) -> bool {
+    redact::sounds_secret(key) || key == "url"
+}
+
 /// The values of `options` tables, and of keys that sound like a secret wherever they stand.
 fn secret_spans(table: &DeTable<'_>, in_options: bool, spans: &mut Vec<Range<usize>>) {
     for (key, value) in table.iter() {
         let name = key.get_ref().to_lowercase();
         match value.get_ref() {
             DeValue::Table(inner) => secret_spans(inner, in_options || name == "options", spans),
-            other if in_options || redact::sounds_secret(&name) => string_spans(other, value.span(), spans),
+            DeValue::Array(items) if !in_options && !is_secret(&name) => {
+                let tables = items.iter().filter_map(|item| item.get_ref().as_table());
+                tables.for_each(|inner| secret_spans(inner, false, spans));
+            }
+            other if in_options || is_secret(&name) => string_spans(other, value.span(), spans),
             _ => {}
         }
     }

@@ -42,6 +42,7 @@ fn environment(name: &str) -> Option<String> {
     match name {
         "BUCKET" => Some("shop".to_owned()),
         "SECRET" => Some("hunter2".to_owned()),
+        "SLACK_WEBHOOK" => Some("https://hooks.example.com/services/T0/B0/x".to_owned()),
         "BAZGASHT_PII_KEY" => Some("a key of some length".to_owned()),
         _ => None,
     }
@@ -647,4 +648,24 @@ fn what_is_secret_in_an_url_is_starred_out_of_quotations() {
     let Err(complaints) = parse(&MINIMAL.replace("./orders/*.csv", url)) else { panic!("no complaint") };
     let rendered = complaints.render(false);
     assert!(!rendered.contains("hunter2") && rendered.contains("sv=1"), "{rendered}");
+}
+
+#[test]
+fn a_webhook_is_complained_about_without_its_url() {
+    let first = MINIMAL.lines().count() + 2;
+    let with = |lines: &str| complaints(&format!("{MINIMAL}[[notify]]\n{lines}\n"));
+    let hint = "(write url = \"${SLACK_WEBHOOK}\")";
+    assert_eq!(
+        with("url = \"hooks.slack.com/services/Planted\""),
+        [format!("{first}: `url` is no http or https URL {hint}")]
+    );
+    assert_eq!(
+        with("url = \"https://h/Planted\"\non = [\"failur\"]"),
+        [format!("{}: `on` must be `failure`, `recovery`, `late` or `blocked` (did you mean `failure`?)", first + 1)]
+    );
+    let config = good(&format!("{MINIMAL}[[notify]]\nurl = \"https://h/Planted\"\n"));
+    assert_eq!(config.notify[0].on.len(), 4);
+    assert!(!format!("{config:?}").contains("Planted"));
+    let rendered = parse(&format!("{MINIMAL}[[notify]]\nurl = \"Planted://h\"\n")).unwrap_err().render(false);
+    assert!(!rendered.contains("Planted"), "{rendered}");
 }

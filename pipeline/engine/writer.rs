@@ -122,7 +122,8 @@ pub(crate) fn row_text(batch: &RecordBatch, row: usize) -> Result<String> {
         let formatter = arrow::util::display::ArrayFormatter::try_new(column, &options)?;
         parts.push(format!("{}={}", field.name(), formatter.value(row)));
     }
-    Ok(parts.join(", "))
+    // On a line of its own: who passes an error on without rows goes by lines.
+    Ok(parts.join(", ").replace(['\n', '\r'], " "))
 }
 
 /// Which rows break a check, or `None` when none does.

@@ -10,14 +10,17 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::archive;
 use crate::backfill::Span;
 use crate::error::{Error, Result};
-use crate::lake;
+use crate::lake::{self, Digest};
+use crate::manifest;
 use crate::observe::{self, Begun};
 use crate::project::Project;
 use crate::redact::redacted;
 use crate::report::{Guard, LateSource, MartChange, PartitionSettled, Progress, SourceRead, SourceVolume};
 use crate::run::{self, Outcome, Request, Surroundings};
+use crate::snapshot::Snapshot;
 use crate::storage::Storage;
 
 /// The version of [`RunResults`]. A reader may rely on every field of its version; new ones may join.
@@ -62,6 +65,9 @@ pub struct RunResults {
     /// The snapshot that it published, or found to stand on the same inputs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub snapshot: Option<u64>,
+    /// What the project was made of: the lake has it as `manifests/<digest>.json`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manifest: Option<Digest>,
     /// Its stages, in order.
     pub stages: Vec<Stage>,
     /// What was read, by source, in order.
@@ -159,18 +165,15 @@ pub enum Action {
     Unchanged,
 }
 
-/// Where the accounts lie in the lake.
-pub const DIR: &str = "runs";
-
 /// Where a run's account lies in the lake.
 pub fn path(run_id: &str) -> String {
-    format!("{DIR}/{run_id}/run_results.json")
+    archive::path(run_id)
 }
 
 /// The runs that left an account, oldest first.
 pub async fn run_ids(lake: &Storage) -> Result<Vec<String>> {
-    let objects = lake.list(DIR).await?;
-    let run_id = |path: &str| Some(path.strip_prefix(DIR)?.strip_prefix('/')?.split_once('/')?.0.to_owned());
+    let objects = lake.list(archive::DIR).await?;
+    let run_id = |path: &str| Some(path.strip_prefix(archive::DIR)?.strip_prefix('/')?.split_once('/')?.0.to_owned());
     let ids: BTreeSet<String> = objects.iter().filter_map(|object| run_id(object.location.as_ref())).collect();
     Ok(ids.into_iter().collect())
 }
@@ -195,7 +198,10 @@ pub async fn run(project: &Project, request: &Request, around: &Surroundings<'_>
     let started_at = (around.now)();
     let run_id = request.run_id.unwrap_or_else(Uuid::now_v7);
     let as_of = request.as_of.unwrap_or_else(|| project.zone.yesterday(started_at));
-    let request = Request { run_id: Some(run_id), as_of: Some(as_of), ..request.clone() };
+    // What can't be planned is told by the run itself.
+    let manifest = manifest::keep(project).await;
+    let manifest = manifest.inspect_err(|e| tracing::warn!("the manifest of this run could not be kept: {e}")).ok();
+    let request = Request { run_id: Some(run_id), as_of: Some(as_of), manifest, ..request.clone() };
     observe::begun(project, &Begun { run_id, as_of, started_at, request: &request }).await;
     let recorder = Recorder { inner: around.progress, now: around.now, notes: Mutex::default() };
     let outcome = run::run(
@@ -230,6 +236,7 @@ pub async fn run(project: &Project, request: &Request, around: &Surroundings<'_>
         exit_code: outcome.as_ref().err().map_or(0, Error::exit_code),
         error: outcome.as_ref().err().map(|error| redacted(&error.to_string()).into_owned()),
         snapshot,
+        manifest: request.manifest,
         stages: notes.stages,
         sources: notes.sources,
         partitions: notes.partitions,
@@ -241,8 +248,22 @@ pub async fn run(project: &Project, request: &Request, around: &Surroundings<'_>
     if let Err(e) = keep(project, &results).await {
         tracing::warn!("the account of this run could not be kept: {e}");
     }
+    if let Ok(Outcome::Published(snapshot, _) | Outcome::NothingToDo(snapshot)) = &outcome {
+        publish_account(project, snapshot, &results).await;
+    }
     observe::ended(project, &results, outcome.as_ref().ok()).await;
     (results, outcome)
+}
+
+/// Puts the account beside the marts that the run published, or found to stand; the next run tries again.
+async fn publish_account(project: &Project, snapshot: &Snapshot, results: &RunResults) {
+    let run_id = match results.status {
+        Status::Published => &results.run_id,
+        _ => &snapshot.run_id,
+    };
+    if let Err(e) = archive::publish(&project.lake, &project.marts, snapshot, run_id).await {
+        tracing::warn!("the account of snapshot {} could not be put beside its marts: {e}", snapshot.number);
+    }
 }
 
 async fn keep(project: &Project, results: &RunResults) -> Result<()> {

@@ -153,6 +153,7 @@ mod tests {
             objects_read: 0,
             rows_read: 0,
             rows_rejected: 0,
+            manifest: None,
         };
         rows.iter().enumerate().map(row).collect()
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Duration, Utc};
 
-use crate::account;
+use crate::archive;
 use crate::error::{Error, Result};
 use crate::lake::{self, record_path};
 use crate::project::Project;
@@ -47,11 +47,13 @@ pub async fn collect(project: &Project, keep_days: u32, grace_hours: u32, now: D
     }
     let youngest = now - Duration::hours(i64::from(grace_hours));
     // Accounts of runs are kept as long as snapshots are; that of a kept snapshot, as long as it.
-    sweep(&project.lake, account::DIR, &kept.accounts, oldest_kept.min(youngest), &mut swept).await?;
+    sweep(&project.lake, archive::DIR, &kept.accounts, oldest_kept.min(youngest), &mut swept).await?;
     // What points at files goes before the files do, so that an interrupted sweep leaves nothing that points nowhere.
     for prefix in ["seen", "models", "sql", "extracted", "homes", "rejected"] {
         sweep(&project.lake, prefix, &kept.lake, youngest, &mut swept).await?;
     }
+    sweep(&project.lake, archive::MANIFESTS, &kept.manifests, oldest_kept.min(youngest), &mut swept).await?;
+    kept.marts.extend(archive::published_paths(publish::current_number(&project.marts).await));
     kept.marts.extend(publish::current_paths(&project.marts).await?);
     sweep(&project.marts, "snapshots", &kept.marts, youngest, &mut swept).await?;
     Ok(swept)
@@ -63,14 +65,19 @@ pub async fn collect(project: &Project, keep_days: u32, grace_hours: u32, now: D
 struct Kept {
     lake: BTreeSet<String>,
     accounts: BTreeSet<String>,
+    /// A run that needs one that went makes it again.
+    manifests: BTreeSet<String>,
     marts: BTreeSet<String>,
 }
 
 impl Kept {
     fn add(&mut self, snapshot: &Snapshot) {
         self.lake.extend(lake_paths(snapshot));
-        self.accounts.insert(account::path(&snapshot.run_id));
+        self.accounts.insert(archive::path(&snapshot.run_id));
+        let manifest = snapshot.run_log.last().and_then(|row| row.manifest.as_ref());
+        self.manifests.extend(manifest.map(archive::manifest_path));
         self.marts.extend(snapshot.marts.values().flat_map(|mart| &mart.files).map(|file| file.path.clone()));
+        self.marts.extend(archive::published_paths(snapshot.number));
     }
 }
 

@@ -3,6 +3,7 @@
 //! `run` is the whole program in one function; ARCHITECTURE.md tells the rest.
 
 pub mod account;
+pub mod archive;
 pub mod backfill;
 pub mod build;
 pub mod calendar;
@@ -26,6 +27,7 @@ pub mod homes;
 pub mod interrupt;
 pub mod lake;
 pub mod listing;
+pub mod manifest;
 pub mod model;
 pub mod observe;
 pub mod plan;

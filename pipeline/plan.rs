@@ -296,13 +296,9 @@ impl<'a> Resolver<'a> {
 
     /// The parts of a key that are known before any input is.
     pub(crate) fn own_parts(&self, model: &Model, slot: &Slot) -> Result<KeyParts> {
-        let extra = match model.body {
-            Body::Calendar | Body::CalendarPeriods => self.today.calendar_fingerprint.as_str(),
-            _ => "",
-        };
         let parameters = self.parameters(model, slot)?;
         Ok(KeyParts {
-            sql: Digest::of(format!("{}{extra}", model.fingerprint()).as_bytes()).to_string(),
+            sql: sql_digest(model, &self.today.calendar_fingerprint).to_string(),
             engine: lake::ENGINE.to_owned(),
             parameters: parameters.iter().map(|(name, value)| (name.clone(), value.to_string())).collect(),
             inputs: BTreeMap::new(),
@@ -442,6 +438,15 @@ impl<'a> Resolver<'a> {
             None => vec!["new".to_owned()],
         }
     }
+}
+
+/// What keys hash of a model itself. What the calendar module makes depends on the calendar and its occasions.
+pub(crate) fn sql_digest(model: &Model, calendar_fingerprint: &str) -> Digest {
+    let extra = match model.body {
+        Body::Calendar | Body::CalendarPeriods => calendar_fingerprint,
+        Body::Sql(_) | Body::Seed(_) => "",
+    };
+    Digest::of(format!("{}{extra}", model.fingerprint()).as_bytes())
 }
 
 /// The key of a partition: what it is made from, all of it. The partition's own name is in its path.

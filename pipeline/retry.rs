@@ -34,6 +34,7 @@ pub fn request(failed: &RunResults) -> Request {
         accept: failed.accepted.clone(),
         backfill: failed.backfill,
         run_id: None,
+        manifest: None,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
+use crate::archive;
 use crate::error::Result;
 use crate::listing::forgotten;
 use crate::project::Project;
@@ -30,12 +31,16 @@ pub async fn rollback(project: &Project, number: u64, now: DateTime<Utc>) -> Res
         objects_read: 0,
         rows_read: 0,
         rows_rejected: 0,
+        manifest: old.run_log.last().and_then(|row| row.manifest.clone()),
     };
     let mut snapshot = Snapshot { number: newest + 1, run_id, run_log: log.into_iter().chain([row]).collect(), ..old };
     let workshop = workshop(project);
     let prepared = workshop.reports_of(&mut snapshot).await?;
     snapshot.commit(&project.lake).await?;
     workshop.publish(&snapshot, Some(&prepared)).await?;
+    if let Err(e) = archive::publish(&project.lake, &project.marts, &snapshot, &snapshot.run_id).await {
+        tracing::warn!("the manifest of snapshot {} could not be put beside its marts: {e}", snapshot.number);
+    }
     Ok(snapshot)
 }
 

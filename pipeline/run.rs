@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::gather::{Extracted, gather};
 use crate::guards::Guards;
 use crate::interrupt::Interrupt;
-use crate::lake::{self, Damages};
+use crate::lake::{self, Damages, Digest};
 use crate::listing::{Listed, list, shown};
 use crate::plan::{Ground, Plan, Resolver};
 use crate::project::Project;
@@ -44,6 +44,8 @@ pub struct Request {
     pub backfill: Option<Span>,
     /// What the run is called; `None`: a new name.
     pub run_id: Option<Uuid>,
+    /// The [manifest](crate::manifest) that is kept for it.
+    pub manifest: Option<Digest>,
 }
 
 /// The world around a run, passed in.
@@ -140,6 +142,7 @@ async fn straight(
     let taken = |id: &Uuid| prior.as_ref().is_some_and(|prior| prior.run_id == id.to_string());
     let run_id = request.run_id.filter(|id| !taken(id)).unwrap_or_else(Uuid::now_v7);
     let log_row = log_row(number, &ground, &summary, (run_id, started_at), around);
+    let log_row = RunLogRow { manifest: request.manifest.clone(), ..log_row };
     let snapshot = commit(project, &ground, &checked, prior.as_ref(), log_row, around).await?;
     Ok(Outcome::Published(Box::new(snapshot), summary))
 }
@@ -303,6 +306,7 @@ fn log_row(
         objects_read: summary.objects_read,
         rows_read: summary.rows_read,
         rows_rejected: summary.rows_rejected,
+        manifest: None,
     }
 }
 

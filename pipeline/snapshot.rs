@@ -245,6 +245,9 @@ pub struct RunLogRow {
     pub objects_read: u64,
     pub rows_read: u64,
     pub rows_rejected: u64,
+    /// The project as it was then, which the lake has under this digest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manifest: Option<Digest>,
 }
 
 /// The manifest of everything that a run stands on.

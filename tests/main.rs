@@ -3,6 +3,7 @@
 mod account;
 mod again;
 mod arbitrary;
+mod archive;
 mod awkward;
 mod cli;
 mod examples;
@@ -13,8 +14,10 @@ mod history;
 mod hostile;
 mod killed;
 mod laws;
+mod lineage;
 mod made_up;
 mod marts;
+mod openlineage;
 mod outside;
 mod personal;
 mod readers;

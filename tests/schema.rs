@@ -30,6 +30,11 @@ fn the_committed_schema_of_messages_is_the_types_own() {
 }
 
 #[test]
+fn the_committed_schema_of_manifests_is_the_types_own() {
+    is_committed("manifest.schema.json", &bazgasht::manifest::json_schema(), "docs");
+}
+
+#[test]
 fn the_committed_rules_for_rejects_are_the_codes_own() {
     is_committed("rejects.md", &bazgasht::docs::rejects(), "docs");
 }

@@ -224,6 +224,7 @@ pub(super) mod tests {
             exit_code: 0,
             error: None,
             snapshot: Some(1_234_567_890),
+            manifest: None,
             stages: vec![],
             sources: vec![source("orders"), source("interactions")],
             partitions: vec![

@@ -17,7 +17,9 @@ use super::file::{
     RejectedShare, Share, Weekday,
 };
 use super::location::{Location, LocationFault, StoreKind, StoreRoot};
+use super::openlineage::openlineage;
 use super::read::Reader;
+use super::substitute::Environment;
 use super::values::{ByteSize, Currency, Day, Delimiter, Fixed, Quote, Span};
 use super::wrappers::{Entries, OneOrMany, Placed, Secret};
 use super::{
@@ -35,15 +37,16 @@ pub const DEFAULT_RETRY_FOR: Duration = Duration::from_secs(180);
 
 /// # Errors
 /// All complaints: the reader's and those of the conversion.
-pub fn config(raw: File, mut reader: Reader) -> Result<Config, Complaints> {
+pub fn config(raw: File, mut reader: Reader, environment: Environment<'_>) -> Result<Config, Complaints> {
     let project = project(&mut reader, raw.project);
     let storage = storage(&mut reader, raw.storage);
     let engine = engine(&mut reader, &raw.engine);
     let mut models = |key, path: Option<Placed<String>>| path.and_then(|path| local_path(&mut reader, key, &path));
     let (models, added_models) = (models("path", raw.models.path), models("add", raw.models.add));
-    let textfile = raw.observe.prometheus_textfile;
+    let textfile = raw.observe.prometheus_textfile.as_ref();
     let observe = Observe {
-        prometheus_textfile: textfile.and_then(|path| local_path(&mut reader, "prometheus_textfile", &path)),
+        prometheus_textfile: textfile.and_then(|path| local_path(&mut reader, "prometheus_textfile", path)),
+        openlineage: openlineage(&mut reader, raw.observe, environment),
     };
     let notify = raw.notify.into_iter().filter_map(|raw| notify(&mut reader, raw)).collect();
     let sources = sources(&mut reader, raw.sources, &project, &storage);

@@ -244,6 +244,14 @@ table! {
         /// A local file that is written at the end of each run, with metrics in Prometheus' text format: for
         /// node_exporter's textfile collector, which reads those that end in `.prom`. Each project needs its own.
         pub prometheus_textfile: Option<Placed<String>>,
+        /// Where OpenLineage events go: a local file that they are appended to, a folder (written with a slash at its end)
+        /// that gets a file for each run, or the `https://…` address of a receiver. By default what `OPENLINEAGE_URL` and
+        /// `OPENLINEAGE_ENDPOINT` say; `OPENLINEAGE_DISABLED=true` turns them off.
+        pub openlineage: Option<Placed<String>>,
+        /// The namespace of the jobs in them. By default what `OPENLINEAGE_NAMESPACE` says, or `default`.
+        pub openlineage_namespace: Option<String>,
+        /// The key for that receiver: `${OPENLINEAGE_API_KEY}`, which is the default.
+        pub openlineage_api_key: Option<Secret>,
     }
 }
 

@@ -10,6 +10,7 @@ mod diagnostics;
 mod expression;
 mod file;
 mod location;
+mod openlineage;
 mod read;
 mod substitute;
 mod template;
@@ -36,6 +37,7 @@ pub use diagnostics::{Complaint, Complaints, Place, TextFile, did_you_mean, near
 pub use expression::Expression;
 pub use file::{Calendar, Delivery, Format, Mode, NotifyFormat, NotifyOn, OnBreach, OnRemoved, json_schema};
 pub use location::{Location, Remote, StoreKind, StoreRoot};
+pub use openlineage::{EventSink, JobRun, OpenLineage};
 pub use template::{FILE_NAME, TEMPLATE};
 pub use values::{ByteSize, Currency, Delimiter, Encoding};
 pub use wrappers::Secret;
@@ -169,6 +171,8 @@ pub struct Volume {
 pub struct Observe {
     /// Metrics as a local file, absolute.
     pub prometheus_textfile: Option<PathBuf>,
+    /// `None`: nobody wants OpenLineage events.
+    pub openlineage: Option<OpenLineage>,
 }
 
 /// A webhook.
@@ -303,7 +307,8 @@ impl Config {
             Pii::Pseudonymise(key) => Some(key),
             Pii::Keep | Pii::Drop => None,
         };
-        options.map(|(_, secret)| secret).chain(key).map(Secret::expose)
+        let api_key = self.observe.openlineage.iter().filter_map(|openlineage| openlineage.api_key.as_ref());
+        options.map(|(_, secret)| secret).chain(key).chain(api_key).map(Secret::expose)
     }
 
     /// Reads `text`, which complaints quote as the file `shown`. Relative paths start at `folder`, an absolute one;
@@ -318,7 +323,7 @@ impl Config {
         environment: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Config, Complaints> {
         let (raw, reader) = read::read(shown, folder.to_owned(), text, environment)?;
-        convert::config(raw, reader)
+        convert::config(raw, reader, environment)
     }
 
     /// Every `$parameter` that the business settings give to models: the same names and types for every project.

@@ -96,6 +96,11 @@ impl<V: JsonSchema> JsonSchema for Entries<V> {
 pub struct Secret(String);
 
 impl Secret {
+    /// One that didn't come from the file.
+    pub(super) fn new(text: String) -> Self {
+        Secret(text)
+    }
+
     /// The text itself, for the one who must send it.
     pub fn expose(&self) -> &str {
         &self.0

@@ -5,6 +5,7 @@
 mod best_offers;
 mod effort;
 mod functions;
+mod lineage;
 pub mod memory;
 mod reader;
 mod table;
@@ -13,6 +14,7 @@ mod writer;
 
 pub use effort::Effort;
 pub use functions::register as register_functions;
+pub use lineage::{Origins, Trace, Use};
 pub use totals::Totals;
 pub(crate) use writer::row_text;
 pub use writer::{ParquetOut, RowChecks, Violation, writer_properties};
@@ -192,6 +194,25 @@ impl Engine {
     /// How the engine would go about a task, for a person.
     pub async fn explain(&self, task: &Task) -> Result<String> {
         Ok(displayable(self.planned(task).await?.as_ref()).indent(false).to_string())
+    }
+
+    /// Where the columns of queries over these tables come from, by name: by the queries' logical plans alone.
+    ///
+    /// # Errors
+    /// The first query that can't be planned.
+    pub async fn trace<'q>(
+        &self,
+        tables: Vec<TaskTable>,
+        queries: impl IntoIterator<Item = (&'q str, &'q str)>,
+    ) -> Result<BTreeMap<String, Trace>> {
+        let all = Task { label: "lineage".to_owned(), sql: String::new(), parameters: BTreeMap::new(), tables };
+        let state = self.session(&all, true).await?.state();
+        let mut traces = BTreeMap::new();
+        for (name, sql) in queries {
+            let plan = state.create_logical_plan(sql).await.map_err(|e| Error::from(e).at(name))?;
+            traces.insert(name.to_owned(), Trace::of(&plan));
+        }
+        Ok(traces)
     }
 
     async fn planned(&self, task: &Task) -> Result<Arc<dyn ExecutionPlan>> {

@@ -110,6 +110,14 @@ impl Mapping {
         self.raw_columns.iter().cloned().collect()
     }
 
+    /// The raw columns that a contract column is made of.
+    pub fn raw_columns(&self, column: &str) -> Vec<String> {
+        match self.columns.get(column) {
+            Some(sql) => check(&self.context, sql).unwrap_or_default().into_iter().collect(),
+            None => vec![column.to_owned()],
+        }
+    }
+
     pub fn fingerprint(&self) -> String {
         format!("{:?} {:?}", self.columns, self.skip)
     }

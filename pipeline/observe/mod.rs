@@ -4,6 +4,7 @@
 //! a bounded time.
 
 mod gauges;
+mod openlineage;
 mod otlp;
 mod past;
 mod post;
@@ -33,10 +34,14 @@ pub struct Begun<'a> {
 }
 
 /// Tells of a run that has begun.
-pub async fn begun(_project: &Project, _run: &Begun<'_>) {}
+pub async fn begun(project: &Project, run: &Begun<'_>) {
+    if let Some(openlineage) = &project.config.observe.openlineage {
+        openlineage::begun(openlineage, project, run).await;
+    }
+}
 
 /// Tells of a run that ended; `outcome` is there when it didn't fail. Its account is kept already.
-pub async fn ended(project: &Project, results: &RunResults, _outcome: Option<&Outcome>) {
+pub async fn ended(project: &Project, results: &RunResults, outcome: Option<&Outcome>) {
     if let Some(path) = &project.config.observe.prometheus_textfile
         && results.select.is_none()
         && let Err(error) = write_metrics(path, project, results).await
@@ -44,7 +49,12 @@ pub async fn ended(project: &Project, results: &RunResults, _outcome: Option<&Ou
         tracing::warn!("the metrics of this run could not be written: {error}");
     }
     let environment = |name: &str| std::env::var(name).ok();
-    tokio::join!(otlp::send(results, &environment), webhook::send(project, results));
+    let lineage = async {
+        if let Some(openlineage) = &project.config.observe.openlineage {
+            openlineage::ended(openlineage, project, results, outcome).await;
+        }
+    };
+    tokio::join!(lineage, otlp::send(results, &environment), webhook::send(project, results));
 }
 
 async fn write_metrics(path: &Path, project: &Project, results: &RunResults) -> Result<()> {

@@ -9,7 +9,7 @@ use reqwest::{Client, Response, StatusCode, Url};
 /// Waits before the second and third try, unless the receiver says for how long.
 const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(4)];
 /// For one try. Three of them and the pauses bound what a dead receiver costs a night.
-const TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
 /// Who wants to be left alone for longer isn't waited for.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
@@ -19,8 +19,15 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// A sentence with the receiver's host and what it answered last. Never the rest of its URL: some receivers' paths are
 /// their passwords.
 pub async fn post(url: &Url, headers: HeaderMap, body: Bytes) -> Result<(), String> {
+    post_by(&client(TIMEOUT)?, url, headers, body).await
+}
+
+/// As [`post`], with a client that keeps its connection for others.
+///
+/// # Errors
+/// As for [`post`].
+pub(super) async fn post_by(client: &Client, url: &Url, headers: HeaderMap, body: Bytes) -> Result<(), String> {
     let host = url.host_str().unwrap_or("the receiver");
-    let client = client(TIMEOUT)?;
     let mut pauses = PAUSES.iter();
     loop {
         let sent = client.post(url.clone()).headers(headers.clone()).body(body.clone()).send().await;

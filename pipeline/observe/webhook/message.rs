@@ -232,8 +232,7 @@ fn refused_sources(results: &RunResults) -> Vec<String> {
 
 /// Sources whose newest row is older than their `max_age`.
 pub(super) fn late(results: &RunResults) -> Vec<String> {
-    let about = results.warnings.iter().filter(|warning| warning.contains("older than max_age"));
-    about.filter_map(|warning| Some(warning.strip_prefix("source ")?.split_once(": ")?.0.to_owned())).collect()
+    results.late.iter().map(|late| late.source.clone()).collect()
 }
 
 fn few(names: Vec<String>) -> Vec<String> {

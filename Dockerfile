@@ -5,8 +5,9 @@ WORKDIR /build
 COPY Cargo.toml Cargo.lock ./
 COPY pipeline pipeline
 COPY sql sql
-# Cargo reads the manifest as a whole, and it names the test.
+# Cargo reads the manifest as a whole, and it names the test and the benchmark.
 COPY tests/main.rs tests/main.rs
+COPY benches/year.rs benches/year.rs
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/build/target \
     cargo build --release --locked --bin bazgasht \

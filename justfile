@@ -23,6 +23,11 @@ bench-nightly CUSTOMERS="1000000" MONTHS="24":
 bench-objects OBJECTS="100000":
     benches/objects.sh {{ OBJECTS }}
 
+# A year of nights through the schedule, on a made-up clock, with late files and deaths (release build; hours). Checks
+# that no row is lost, no mart torn, that the marts equal a full rebuild and that nights don't grow dearer; prints a table.
+bench-year CUSTOMERS="50000" NIGHTS="365":
+    cargo bench --locked --bench year -- --customers {{ CUSTOMERS }} --nights {{ NIGHTS }}
+
 # A single file of so many MiB, streamed: memory must not grow with it (release build; disk for a quarter of it, twice).
 big MIB="20480":
     BAZGASHT_BIG_MIB={{ MIB }} BAZGASHT_BIG_ROW_BYTES=120 cargo test --release --locked --test it -- --nocapture awkward::limits

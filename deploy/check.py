@@ -206,15 +206,17 @@ def check_kubernetes(folder):
 
 def check_systemd(folder):
     analyze = tool("systemd-analyze")
-    for name in ("bazgasht.service", "bazgasht.timer"):
+    units = ("bazgasht.service", "bazgasht.timer", "bazgasht-schedule.service")
+    for name in units:
         text = (DEPLOY / "systemd" / name).read_text().replace("/usr/local/bin/bazgasht", str(BAZGASHT))
         (folder / name).write_text(text)
-    said = call(analyze, "verify", "--man=no", "--recursive-errors=yes", folder / "bazgasht.service", folder / "bazgasht.timer")
+    said = call(analyze, "verify", "--man=no", "--recursive-errors=yes", *(folder / name for name in units))
     assert not said.strip(), said
-    say("  both units are well-formed")
+    say("  all units are well-formed")
     # 0 is all confined, 10 not at all; what is wanted is better than 2.
-    said = call(analyze, "security", "--offline=true", "--threshold=20", folder / "bazgasht.service")
-    say(f"  {said.strip().splitlines()[-1].strip('→ ').strip()}")
+    for name in ("bazgasht.service", "bazgasht-schedule.service"):
+        said = call(analyze, "security", "--offline=true", "--threshold=20", folder / name)
+        say(f"  {said.strip().splitlines()[-1].strip('→ ').strip()}")
     calendar = next(
         line.split("=", 1)[1] for line in (folder / "bazgasht.timer").read_text().splitlines() if line.startswith("OnCalendar=")
     )

@@ -14,6 +14,7 @@ mod commands;
 mod explaining;
 mod history;
 mod running;
+mod scheduling;
 mod summary;
 mod text;
 
@@ -62,6 +63,8 @@ enum Command {
     Plan(PlanArgs),
     /// Build what has changed, check it and publish the marts.
     Run(RunArgs),
+    /// Stay, and do each stage when its cron line in [schedule] says so.
+    Schedule(ScheduleArgs),
     /// Run what failed or was interrupted last once more, as of its own date.
     Retry,
     /// List past runs and what became of them.
@@ -135,6 +138,13 @@ struct RunArgs {
     /// limits. Comma-separated. What checks find still blocks.
     #[arg(long, env = "BAZGASHT_ACCEPT", value_enum, value_delimiter = ',', conflicts_with_all = ["from", "select"])]
     accept: Vec<Guard>,
+}
+
+#[derive(Debug, Args)]
+struct ScheduleArgs {
+    /// Do what is due now, by what the lake says was done (on a new lake: each stage), and exit with its code.
+    #[arg(long, env = "BAZGASHT_ONCE")]
+    once: bool,
 }
 
 #[derive(Debug, Args)]
@@ -243,6 +253,7 @@ impl Cli {
             Command::Docs => commands::docs(&self.config),
             Command::Plan(args) => commands::plan(&self.config, &args).await,
             Command::Run(args) => running::run(&self.config, &args).await,
+            Command::Schedule(args) => scheduling::schedule(&self.config, &args).await,
             Command::Retry => running::retry(&self.config).await,
             Command::Runs(args) => history::runs(&self.config, &args).await,
             Command::Explain(args) => explaining::explain(&self.config, &args).await,

@@ -1,13 +1,12 @@
 //! Ctrl-C and SIGTERM: noticed between two steps, never in the middle of one.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, Ordering};
+use tokio::sync::watch;
 
 use crate::error::{Error, Result};
 
 /// Whether the run was asked to stop. Cloning is cheap.
 #[derive(Debug, Clone, Default)]
-pub struct Interrupt(Arc<AtomicI32>);
+pub struct Interrupt(watch::Sender<i32>);
 
 impl Interrupt {
     /// Listens for signals until the process ends. A second signal ends it at once: nothing that is committed
@@ -21,7 +20,7 @@ impl Interrupt {
             let flag = interrupt.clone();
             tokio::spawn(async move {
                 while signals.recv().await.is_some() {
-                    if flag.0.swap(number, Ordering::SeqCst) != 0 {
+                    if flag.0.send_replace(number) != 0 {
                         std::process::exit(128 + number);
                     }
                     tracing::warn!("stopping after this step; once more to stop at once");
@@ -33,15 +32,22 @@ impl Interrupt {
 
     /// Asks to stop, as signal `number` would.
     pub fn raise(&self, number: i32) {
-        self.0.store(number, Ordering::SeqCst);
+        self.0.send_replace(number);
     }
 
     /// # Errors
     /// [`Error::Interrupted`] once a signal came.
     pub fn check(&self) -> Result<()> {
-        match self.0.load(Ordering::SeqCst) {
+        match *self.0.borrow() {
             0 => Ok(()),
             number => Err(Error::Interrupted(number)),
         }
+    }
+
+    /// Waits until a signal comes; its number.
+    pub async fn raised(&self) -> i32 {
+        let mut receiver = self.0.subscribe();
+        // Its sender, `self`, outlives the wait.
+        receiver.wait_for(|number| *number != 0).await.map_or(0, |number| *number)
     }
 }

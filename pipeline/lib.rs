@@ -39,6 +39,7 @@ pub mod report;
 pub mod retry;
 pub mod rollback;
 pub mod run;
+pub mod schedule;
 pub mod select;
 pub mod snapshot;
 pub mod sources;

@@ -10,7 +10,7 @@
 
 mod damage;
 mod real;
-mod store;
+pub mod store;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};

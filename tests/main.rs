@@ -24,6 +24,7 @@ mod readers;
 mod reconcile;
 mod rejects;
 mod s3;
+mod schedule;
 mod schema;
 mod secrets;
 mod selections;

@@ -19,6 +19,7 @@ use super::file::{
 use super::location::{Location, LocationFault, StoreKind, StoreRoot};
 use super::openlineage::openlineage;
 use super::read::Reader;
+use super::schedule;
 use super::substitute::Environment;
 use super::values::{ByteSize, Currency, Day, Delimiter, Fixed, Quote, Span};
 use super::wrappers::{Entries, OneOrMany, Placed, Secret};
@@ -52,6 +53,7 @@ pub fn config(raw: File, mut reader: Reader, environment: Environment<'_>) -> Re
     let sources = sources(&mut reader, raw.sources, &project, &storage);
     check_basis(&mut reader, &raw.business, &sources);
     let limits = limits(&raw.publish.limits);
+    let schedule = raw.schedule.map(|raw| schedule::convert(&mut reader, raw));
     let keep_days = raw.publish.keep_days.map_or(DEFAULT_KEEP_DAYS, |days| days.get());
     if !reader.complaints.is_empty() {
         return Err(reader.complaints);
@@ -70,6 +72,7 @@ pub fn config(raw: File, mut reader: Reader, environment: Environment<'_>) -> Re
             history: raw.publish.history,
             limits,
         },
+        schedule,
         observe,
         notify,
         sources,

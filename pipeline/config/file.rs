@@ -7,7 +7,7 @@ use schemars::transform::{Transform, transform_subschemas};
 use serde::{Deserialize, Serialize};
 
 use super::business::Business;
-use super::values::{ByteSize, Currency, Day, Delimiter, Encoding, Fixed, Quote, Separator, Span, Whole};
+use super::values::{ByteSize, Currency, Day, Delimiter, Encoding, Fixed, Jitter, Quote, Separator, Span, Whole};
 use super::wrappers::{Entries, OneOrMany, Placed, Secret};
 
 /// Declares a table of the file: unknown keys are refused, and every key may be absent here, since conversion tells
@@ -55,6 +55,9 @@ table! {
         /// What is kept of what was published.
         #[serde(default)]
         pub publish: RawPublish,
+        /// When `bazgasht schedule` does what.
+        #[schemars(with = "RawSchedule")]
+        pub schedule: Option<Placed<RawSchedule>>,
         /// Whom runs are told to.
         #[serde(default)]
         pub observe: RawObserve,
@@ -289,6 +292,51 @@ choice! {
         Late,
         /// The data was refused, exit code 1: the marts of before stand.
         Blocked,
+    }
+}
+
+table! {
+    /// When `bazgasht schedule` does what. Cron lines have five fields (minute, hour, day of the month, month, day of the
+    /// week) in the project's time zone; a sixth before them is the second. At least one of `extract`, `publish` and
+    /// `gc` is needed.
+    pub struct RawSchedule {
+        /// When new files are read into the lake, so that the night finds that done: `*/30 * * * *`.
+        #[schemars(with = "Option<String>")]
+        pub extract: Option<Placed<String>>,
+        /// When the marts are built and published, as of the day before: `30 2 * * *`.
+        #[schemars(with = "Option<String>")]
+        pub publish: Option<Placed<String>>,
+        /// When what no kept run needs is deleted: `0 5 * * *`.
+        #[schemars(with = "Option<String>")]
+        pub gc: Option<Placed<String>>,
+        /// What becomes of nights that were missed while nobody ran the schedule. By default `latest`.
+        pub catch_up: Option<CatchUp>,
+        /// Each beginning is put off by up to so long, by a length that hangs on host and time alone. By default 0s.
+        #[schemars(with = "Option<String>")]
+        pub jitter: Option<Jitter>,
+        /// How often a run is tried again that failed for want of a store, a source or memory, or since another one was
+        /// first (exit codes 3 and 4). By default 3.
+        pub retries: Option<Whole<0, 1000>>,
+        /// How long after it. By default 15m.
+        pub retry_after: Option<Span>,
+        /// How long a host that isn't heard of any more is waited for, before another one does its work. By default 5m.
+        #[schemars(with = "Option<Span>")]
+        pub lease: Option<Placed<Span>>,
+        /// An address for `/healthz`, `/readyz` and `/metrics`, such as `127.0.0.1:9187`. By default none.
+        #[schemars(with = "Option<String>")]
+        pub listen: Option<Placed<String>>,
+    }
+}
+
+choice! {
+    /// What becomes of nights that were missed while nobody ran the schedule.
+    pub enum CatchUp {
+        /// Nothing: the next night comes.
+        None,
+        /// The newest one is made up for.
+        Latest,
+        /// Each one is published as of its own day, in order.
+        All,
     }
 }
 

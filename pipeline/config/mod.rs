@@ -12,6 +12,7 @@ mod file;
 mod location;
 mod openlineage;
 mod read;
+mod schedule;
 mod substitute;
 mod template;
 #[cfg(test)]
@@ -35,9 +36,10 @@ pub use business::{Business, Parameter, ParameterType, ParameterValue};
 pub use convert::{DEFAULT_RETRY_FOR, LEAST_MEMORY};
 pub use diagnostics::{Complaint, Complaints, Place, TextFile, did_you_mean, nearest, one_of};
 pub use expression::Expression;
-pub use file::{Calendar, Delivery, Format, Mode, NotifyFormat, NotifyOn, OnBreach, OnRemoved, json_schema};
+pub use file::{Calendar, CatchUp, Delivery, Format, Mode, NotifyFormat, NotifyOn, OnBreach, OnRemoved, json_schema};
 pub use location::{Location, Remote, StoreKind, StoreRoot};
 pub use openlineage::{EventSink, JobRun, OpenLineage};
+pub use schedule::{CronLine, Schedule};
 pub use template::{FILE_NAME, TEMPLATE};
 pub use values::{ByteSize, Currency, Delimiter, Encoding};
 pub use wrappers::Secret;
@@ -59,6 +61,8 @@ pub struct Config {
     pub added_models: Option<PathBuf>,
     pub business: Business,
     pub publish: Publish,
+    /// `None`: there is no such table.
+    pub schedule: Option<Schedule>,
     pub observe: Observe,
     pub notify: Vec<Notify>,
     /// The configured sources; `orders` or `order_items` is among them.

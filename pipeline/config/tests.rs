@@ -669,3 +669,33 @@ fn a_webhook_is_complained_about_without_its_url() {
     let rendered = parse(&format!("{MINIMAL}[[notify]]\nurl = \"Planted://h\"\n")).unwrap_err().render(false);
     assert!(!rendered.contains("Planted"), "{rendered}");
 }
+
+#[test]
+fn a_schedule_has_defaults_and_says_what_is_wrong() {
+    let with = |table: &str| format!("{MINIMAL}[schedule]\n{table}\n");
+    let schedule = good(&with("publish = \"30 2 * * *\"")).schedule.expect("it is there");
+    assert!(schedule.publish.is_some() && schedule.extract.is_none() && schedule.listen.is_none());
+    assert_eq!((schedule.catch_up, schedule.retries), (CatchUp::Latest, 3));
+    let minutes = [schedule.jitter, schedule.retry_after, schedule.lease].map(|time| time.as_secs() / 60);
+    assert_eq!(minutes, [0, 15, 5]);
+    assert!(good(MINIMAL).schedule.is_none());
+
+    assert_eq!(
+        complaints(&with("")),
+        ["10: [schedule] has nothing to do (add when the marts are to be published: publish = \"30 2 * * *\")"]
+    );
+    let hint = "(write minute, hour, day of the month, month and day of the week: 30 2 * * *)";
+    for (line, why) in [
+        ("30 2 * *", "must have 5 or 6 fields"),
+        ("61 2 * * *", "out of bounds"),
+        ("30 2 30 2 *", "there is no such day"),
+        ("half past two", ""),
+    ] {
+        let found = complaints(&with(&format!("publish = \"{line}\"")));
+        let start = format!("11: `publish = {line}` is no cron line: ");
+        assert!(found.len() == 1 && found[0].starts_with(&start) && found[0].ends_with(hint), "{found:?}");
+        assert!(found[0].contains(why), "{found:?}");
+    }
+    let found = complaints(&with("gc = \"0 5 * * *\"\nlease = \"1s\"\nlisten = \"nine\"\ncatch_up = \"some\""));
+    assert_eq!(found.len(), 3, "{found:?}");
+}

@@ -237,6 +237,26 @@ impl FromStr for Span {
     }
 }
 
+/// A length of time that may be nothing: `0s`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Jitter(Duration);
+
+written_as_string!(Jitter, "Jitter", "a duration such as \"10m\", or \"0s\"");
+
+impl Jitter {
+    pub const fn duration(self) -> Duration {
+        self.0
+    }
+}
+
+impl FromStr for Jitter {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        if text.trim() == "0s" { Ok(Self::default()) } else { text.parse().map(|span: Span| Jitter(span.duration())) }
+    }
+}
+
 fn split_unit(text: &str) -> (&str, &str) {
     let text = text.trim();
     let unit = text.find(|c: char| c.is_alphabetic()).unwrap_or(text.len());

@@ -9,6 +9,7 @@ use bazgasht::run::{Request, Surroundings};
 use bazgasht::{archive, gc, rollback};
 use serde_json::Value;
 
+use crate::support::json_schema::assert_valid;
 use crate::support::{Shop, block_on, day, now, tree};
 
 const MODEL: &str = "/*---\ndescription = \"Orders\"\ngrain = [\"order_id\"]\npartition = \"month\"\n[columns]\n\
@@ -52,15 +53,8 @@ fn in_lake(shop: &Shop, results: &RunResults) -> [Option<Vec<u8>>; 2] {
     [archive::path(&results.run_id), manifest].map(|path| std::fs::read(shop.path(&format!("lake/{path}"))).ok())
 }
 
-fn assert_valid(schema: &str, bytes: &[u8]) {
-    let schema = std::fs::read(format!("{}/docs/{schema}.schema.json", env!("CARGO_MANIFEST_DIR"))).expect("committed");
-    let schema: Value = serde_json::from_slice(&schema).expect("JSON");
-    let validator = jsonschema::validator_for(&schema).expect("a schema");
-    let document: Value = serde_json::from_slice(bytes).expect("JSON");
-    let complaints: Vec<String> =
-        validator.iter_errors(&document).map(|e| format!("{} at {}", e, e.instance_path())).collect();
-    assert!(complaints.is_empty(), "{complaints:#?}");
-    assert!(!validator.is_valid(&serde_json::json!({ "format": "one" })), "a schema that takes anything");
+fn document(bytes: &[u8]) -> Value {
+    serde_json::from_slice(bytes).expect("JSON")
 }
 
 #[test]
@@ -70,8 +64,8 @@ fn account_and_manifest_lie_beside_the_marts_and_are_put_there_again() {
     assert_eq!(first.status, Status::Published, "{:?}", first.error);
     let [Some(results), Some(manifest)] = beside(&shop, 1) else { panic!("not beside the marts") };
     assert_eq!(in_lake(&shop, &first), [Some(results.clone()), Some(manifest.clone())]);
-    assert_valid("run_results", &results);
-    assert_valid("manifest", &manifest);
+    assert_valid("run_results", &[document(&results)]);
+    assert_valid("manifest", &[document(&manifest)]);
 
     let settled = tree(&shop.path("marts"));
     let again = run(&shop, "2024-02-10");

@@ -1,5 +1,6 @@
 //! A project in a temporary folder, run in this process.
 
+pub mod json_schema;
 pub mod receiver;
 
 use std::collections::BTreeMap;

@@ -72,9 +72,11 @@ pub(super) async fn schedule(config: &Path, args: &ScheduleArgs) -> Result<()> {
     };
     // All in one task: when the loop hangs, so does the beat.
     tokio::select! {
-        ended = async { if args.once { keeper.once().await } else { keeper.keep().await } } => ended,
+        // In this order: systemd hears of it before the loop is over.
+        biased;
         () = asked => Ok(()),
         () = beating => Ok(()),
+        ended = async { if args.once { keeper.once().await } else { keeper.keep().await } } => ended,
     }
 }
 

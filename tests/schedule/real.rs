@@ -140,7 +140,8 @@ fn two_hosts_share_a_bucket_and_one_of_them_dies() {
 fn it_is_a_good_service() {
     let port = closed_port();
     let address = format!("127.0.0.1:{port}");
-    let shop = shop(&format!("publish = \"*/2 * * * * *\"\ngc = \"0 5 1 1 *\"\nlisten = \"{address}\""));
+    let shop =
+        shop(&format!("publish = \"*/2 * * * * *\"\ngc = \"0 5 1 1 *\"\nlease = \"3s\"\nlisten = \"{address}\""));
     let socket = shop.path("notify");
     let systemd = UnixDatagram::bind(&socket).expect("bound");
     let told = Arc::new(Mutex::new(String::new()));

@@ -198,9 +198,7 @@ pub async fn run(project: &Project, request: &Request, around: &Surroundings<'_>
     let started_at = (around.now)();
     let run_id = request.run_id.unwrap_or_else(Uuid::now_v7);
     let as_of = request.as_of.unwrap_or_else(|| project.zone.yesterday(started_at));
-    // What can't be planned is told by the run itself.
-    let manifest = manifest::keep(project).await;
-    let manifest = manifest.inspect_err(|e| tracing::warn!("the manifest of this run could not be kept: {e}")).ok();
+    let manifest = manifest::digest(project).ok();
     let request = Request { run_id: Some(run_id), as_of: Some(as_of), manifest, ..request.clone() };
     observe::begun(project, &Begun { run_id, as_of, started_at, request: &request }).await;
     let recorder = Recorder { inner: around.progress, now: around.now, notes: Mutex::default() };
@@ -245,8 +243,14 @@ pub async fn run(project: &Project, request: &Request, around: &Surroundings<'_>
         marts: notes.marts,
         warnings: notes.warnings,
     };
-    if let Err(e) = keep(project, &results).await {
-        tracing::warn!("the account of this run could not be kept: {e}");
+    // Not before the run: a store that is away is waited for once, and what can't be planned is told by the run itself.
+    match keep(project, &results).await {
+        Err(e) => tracing::warn!("the account of this run could not be kept: {e}"),
+        Ok(()) => {
+            if let Err(e) = manifest::keep(project).await {
+                tracing::warn!("the manifest of this run could not be kept: {e}");
+            }
+        }
     }
     if let Ok(Outcome::Published(snapshot, _) | Outcome::NothingToDo(snapshot)) = &outcome {
         publish_account(project, snapshot, &results).await;

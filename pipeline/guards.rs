@@ -11,7 +11,7 @@ mod sums;
 mod volume;
 
 use crate::build::Built;
-use crate::check::refusal;
+use crate::check::{refusal, violations};
 use crate::error::Result;
 use crate::plan::Ground;
 use crate::project::Project;
@@ -64,8 +64,9 @@ impl Guards<'_> {
     }
 
     /// Tells what became of each mart since the newest snapshot. What goes beyond the limits is returned, for the gate.
+    /// Marts that a check has refused aren't compared.
     pub async fn compare(&self, built: &Built, prior: Option<&Snapshot>) -> Vec<String> {
-        if self.request.select.is_some() {
+        if self.request.select.is_some() || !violations(built).is_empty() {
             return vec![];
         }
         self.progress.begin("compare", 0);

@@ -210,17 +210,24 @@ pub struct CheckNode {
     pub sql: String,
 }
 
+/// What the project's manifest is called: a digest of all that its lineage follows from.
+///
+/// # Errors
+/// [`Error::Bug`](crate::error::Error::Bug) for what JSON can't say.
+pub fn digest(project: &Project) -> Result<Digest> {
+    Ok(Digest::of(&lake::to_json(&with_lineage(project, &Lineage::default()))?))
+}
+
 /// Sees to it that the lake has the project's manifest. Lineage is looked for only where it hasn't.
 ///
 /// # Errors
 /// A model that can't be planned; storage errors.
-pub async fn keep(project: &Project) -> Result<Digest> {
-    let digest = Digest::of(&lake::to_json(&with_lineage(project, &Lineage::default()))?);
-    let path = archive::manifest_path(&digest);
+pub async fn keep(project: &Project) -> Result<()> {
+    let path = archive::manifest_path(&digest(project)?);
     if project.lake.head(&path).await?.is_none() {
         project.lake.put(&path, lake::to_json(&of(project).await?)?).await?;
     }
-    Ok(digest)
+    Ok(())
 }
 
 /// A kept manifest; `None` where it is gone, or damaged, which is told.

@@ -279,6 +279,12 @@ fn what_a_person_changed_is_not_implausible() {
     published(&shop, &as_of("2024-03-11"));
     fewer(&shop);
     published(&shop, &Request { backfill: span, ..as_of("2024-03-12") });
+    // The first night after a long pause.
+    let shop = shop_of_bands("", 120);
+    published(&shop, &as_of("2024-03-10"));
+    fewer(&shop);
+    refused(&shop, &as_of("2024-03-17"));
+    published(&shop, &as_of("2024-03-18"));
     let small = shop_of_bands("", 99);
     published(&small, &as_of("2024-03-10"));
     small.write("raw/a.ndjson", orders("2024-03-10", 1));

@@ -32,6 +32,8 @@ type Records = BTreeMap<PartitionId, PartitionRecord>;
 
 /// How many moves of a column are told of.
 const LARGEST: usize = 10;
+/// After more nights than this between two as-of dates, whatever looks back some weeks may well be another.
+const MOST_NIGHTS: i64 = 7;
 /// Parameters that are dates of the run, not settings.
 const DATES: [&str; 3] = ["as_of", "period_start", "period_end"];
 
@@ -45,7 +47,8 @@ pub(super) async fn changes(
 ) -> Vec<MartChange> {
     let none = Records::new();
     let limits = &project.config.publish.limits;
-    let judges = request.backfill.is_none() && prior.is_some_and(|prior| prior.as_of <= ground.as_of);
+    let nights = prior.map(|prior| (ground.as_of - prior.as_of).num_days());
+    let judges = request.backfill.is_none() && nights.is_some_and(|nights| (0..=MOST_NIGHTS).contains(&nights));
     let remade = prior.map(|prior| remade(&prior.partitions, &built.partitions)).unwrap_or_default();
     let mut changes = Vec::new();
     for mart in ground.catalog.marts() {

@@ -135,7 +135,9 @@ impl Setup {
             self.memory
         );
         for source in SOURCES {
-            toml.push_str(&format!("[sources.{source}]\nlocation = \"./raw/{source}\"\n"));
+            // Lines whose orders come late are rejected until then.
+            let table = format!("[sources.{source}]\nlocation = \"./raw/{source}\"\nmax_rejected = 0.5\n");
+            toml.push_str(&table);
         }
         let dir = std::path::absolute(&self.dir)?;
         let config = Config::parse("bazgasht.toml", &dir, &toml, &|_| None).map_err(|e| e.render(false))?;

@@ -88,6 +88,13 @@ pub struct RunResults {
     pub warnings: Vec<String>,
 }
 
+impl RunResults {
+    /// From its beginning to its end.
+    pub fn took_seconds(&self) -> f64 {
+        seconds(self.started_at, self.ended_at)
+    }
+}
+
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -156,6 +163,13 @@ pub struct PartitionResult {
     pub spilled_bytes: u64,
 }
 
+impl PartitionResult {
+    /// Where its record lies in the lake.
+    pub fn record_path(&self) -> String {
+        lake::record_path(&lake::partition_path(&self.model, &self.partition, &self.key))
+    }
+}
+
 /// What became of an open partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -198,7 +212,9 @@ pub async fn run(project: &Project, request: &Request, around: &Surroundings<'_>
     let started_at = (around.now)();
     let run_id = request.run_id.unwrap_or_else(Uuid::now_v7);
     let as_of = request.as_of.unwrap_or_else(|| project.zone.yesterday(started_at));
-    let manifest = manifest::digest(project).ok();
+    let manifest = manifest::digest(project)
+        .inspect_err(|e| tracing::warn!("the manifest of this run could not be kept: {e}"))
+        .ok();
     let request = Request { run_id: Some(run_id), as_of: Some(as_of), manifest, ..request.clone() };
     observe::begun(project, &Begun { run_id, as_of, started_at, request: &request }).await;
     let recorder = Recorder { inner: around.progress, now: around.now, notes: Mutex::default() };
@@ -247,7 +263,9 @@ pub async fn run(project: &Project, request: &Request, around: &Surroundings<'_>
     match keep(project, &results).await {
         Err(e) => tracing::warn!("the account of this run could not be kept: {e}"),
         Ok(()) => {
-            if let Err(e) = manifest::keep(project).await {
+            if let Some(digest) = &results.manifest
+                && let Err(e) = manifest::keep(project, digest).await
+            {
                 tracing::warn!("the manifest of this run could not be kept: {e}");
             }
         }

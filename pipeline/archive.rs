@@ -4,6 +4,7 @@
 
 use crate::error::Result;
 use crate::lake::{self, Digest};
+use crate::publish::snapshot_path;
 use crate::snapshot::Snapshot;
 use crate::storage::Storage;
 
@@ -30,11 +31,7 @@ pub fn manifest_path(digest: &Digest) -> String {
 
 /// Where they lie in the marts' store.
 pub fn published_paths(number: u64) -> [String; 2] {
-    [RUN_RESULTS, MANIFEST].map(|name| published_path(number, name))
-}
-
-fn published_path(number: u64, name: &str) -> String {
-    format!("snapshots/{number:010}/{name}")
+    [RUN_RESULTS, MANIFEST].map(|name| snapshot_path(number, name))
 }
 
 /// Sees to it that they lie beside the marts of a committed snapshot and of the one before it, as far as the lake has
@@ -47,9 +44,9 @@ fn published_path(number: u64, name: &str) -> String {
 pub async fn publish(lake: &Storage, marts: &Storage, snapshot: &Snapshot, run_id: &str) -> Result<()> {
     for (age, row) in snapshot.run_log.iter().rev().take(2).enumerate() {
         let run_id = if age == 0 { run_id } else { &row.run_id };
-        place(lake, &path(run_id), marts, &published_path(row.snapshot, RUN_RESULTS)).await?;
+        place(lake, &path(run_id), marts, &snapshot_path(row.snapshot, RUN_RESULTS)).await?;
         if let Some(digest) = &row.manifest {
-            place(lake, &manifest_path(digest), marts, &published_path(row.snapshot, MANIFEST)).await?;
+            place(lake, &manifest_path(digest), marts, &snapshot_path(row.snapshot, MANIFEST)).await?;
         }
     }
     Ok(())

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::account::{self, RunResults};
 use crate::error::{Error, Result};
 use crate::project::Project;
-use crate::run::{Request, Surroundings};
+use crate::run::{Request, Surroundings, no_future};
 use crate::snapshot::{RunLogRow, Snapshot};
 
 /// Business days from the first to the last, both included.
@@ -55,14 +55,10 @@ pub struct Told<'a> {
 /// # Errors
 /// [`Error::Config`] for a stretch that ends before it begins or reaches beyond today; storage errors.
 pub async fn plan(project: &Project, span: Span, around: &Surroundings<'_>) -> Result<Plan> {
-    let yesterday = project.zone.yesterday((around.now)());
     if span.to < span.from {
         return Err(Error::config(format!("--from {} is after --to {}", span.from, span.to)));
     }
-    if yesterday.succ_opt().is_some_and(|today| span.to > today) {
-        let to = span.to;
-        return Err(Error::config(format!("--to {to} lies in the future; the last whole day is {yesterday}")));
-    }
+    no_future(project, "--to", span.to, (around.now)())?;
     let newest = Snapshot::newest(&project.lake).await?;
     Ok(outline(span, newest.as_ref().map_or(&[], |snapshot| &snapshot.run_log)))
 }

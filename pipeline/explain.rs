@@ -143,8 +143,7 @@ fn chosen(settled: &[PartitionResult], partition: Option<PartitionId>) -> Option
 }
 
 async fn of_result(project: &Project, result: &PartitionResult) -> Result<(Slot, PartitionRecord)> {
-    let path = record_path(result);
-    let record: Option<PartitionRecord> = lake::read_json(&project.lake, &path).await?;
+    let record: Option<PartitionRecord> = lake::read_json(&project.lake, &result.record_path()).await?;
     let record = record.ok_or_else(|| {
         Error::config(format!(
             "{} ({}) was built by that run and is gone from the lake: `gc` deletes what no kept snapshot needs",
@@ -153,10 +152,6 @@ async fn of_result(project: &Project, result: &PartitionResult) -> Result<(Slot,
     })?;
     let partition = result.partition.parse().map_err(Error::bug)?;
     Ok((Slot { model: result.model.clone(), partition, eve: result.day_before }, record))
-}
-
-fn record_path(result: &PartitionResult) -> String {
-    lake::record_path(&format!("models/{}/{}/{}.parquet", result.model, result.partition, result.key))
 }
 
 fn of_snapshot(run: &PastRun, model: &str, partition: Option<PartitionId>) -> Result<(Slot, PartitionRecord)> {
@@ -279,7 +274,7 @@ async fn known(project: &Project, run: &PastRun, base: Option<&Snapshot>, model:
     }
     let read: BTreeSet<&str> = model.reads.iter().filter_map(|read| read.model_name()).collect();
     for result in run.partitions().filter(|p| read.contains(p.model.as_str())) {
-        let record = lake::read_json::<PartitionRecord>(&project.lake, &record_path(result)).await?;
+        let record = lake::read_json::<PartitionRecord>(&project.lake, &result.record_path()).await?;
         let partition = result.partition.parse().map_err(Error::bug)?;
         known.insert(Slot { model: result.model.clone(), partition, eve: result.day_before }, record);
     }

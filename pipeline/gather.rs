@@ -51,7 +51,7 @@ pub(crate) async fn gather(
             objects_read: found.len() as u64,
             rows_read: found.values().map(|e| e.read).sum(),
             rows_rejected: found.values().flat_map(|e| e.rejected.values()).sum(),
-            newest_at: state.extracts.values().filter_map(|e| e.newest_at).max(),
+            newest_at: state.newest_at(),
         };
         around.progress.source(&read);
         around.progress.end();

@@ -242,7 +242,7 @@ impl<W: Write> Write for HashingWriter<W> {
 }
 
 /// Where a model partition's Parquet lies; its record lies beside it.
-pub fn partition_path(model: &str, partition: &str, key: &Digest) -> String {
+pub fn partition_path(model: &str, partition: &str, key: &impl fmt::Display) -> String {
     format!("models/{model}/{partition}/{key}.parquet")
 }
 

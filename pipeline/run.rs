@@ -141,8 +141,7 @@ async fn straight(
     // After a commit whose publishing met damage, the name is taken.
     let taken = |id: &Uuid| prior.as_ref().is_some_and(|prior| prior.run_id == id.to_string());
     let run_id = request.run_id.filter(|id| !taken(id)).unwrap_or_else(Uuid::now_v7);
-    let log_row = log_row(number, &ground, &summary, (run_id, started_at), around);
-    let log_row = RunLogRow { manifest: request.manifest.clone(), ..log_row };
+    let log_row = log_row(number, request, &ground, &summary, (run_id, started_at), around);
     let snapshot = commit(project, &ground, &checked, prior.as_ref(), log_row, around).await?;
     Ok(Outcome::Published(Box::new(snapshot), summary))
 }
@@ -237,11 +236,8 @@ pub(crate) fn workshop(project: &Project) -> Workshop<'_> {
 }
 
 fn ground<'a>(project: &'a Project, request: &Request, sources: &'a Sources, now: DateTime<Utc>) -> Result<Ground<'a>> {
-    let yesterday = project.zone.yesterday(now);
-    let as_of = request.as_of.unwrap_or(yesterday);
-    if yesterday.succ_opt().is_some_and(|today| as_of > today) {
-        return Err(Error::config(format!("--as-of {as_of} lies in the future; the last whole day is {yesterday}")));
-    }
+    let as_of = request.as_of.unwrap_or_else(|| project.zone.yesterday(now));
+    no_future(project, "--as-of", as_of, now)?;
     Ok(Ground {
         catalog: &project.catalog,
         calendar: project.calendar,
@@ -251,6 +247,15 @@ fn ground<'a>(project: &'a Project, request: &Request, sources: &'a Sources, now
         calendar_fingerprint: project.calendar_fingerprint.clone(),
         source_months: sources.months(),
     })
+}
+
+/// Refuses a day that hasn't begun.
+pub(crate) fn no_future(project: &Project, flag: &str, day: NaiveDate, now: DateTime<Utc>) -> Result<()> {
+    let yesterday = project.zone.yesterday(now);
+    match yesterday.succ_opt().is_some_and(|today| day > today) {
+        true => Err(Error::config(format!("{flag} {day} lies in the future; the last whole day is {yesterday}"))),
+        false => Ok(()),
+    }
 }
 
 /// Nothing to build, the same date, the same objects: the newest snapshot says it all already.
@@ -290,6 +295,7 @@ fn summary(built: &Built, extracted: &Extracted) -> Summary {
 
 fn log_row(
     number: u64,
+    request: &Request,
     ground: &Ground<'_>,
     summary: &Summary,
     (run_id, started_at): (Uuid, DateTime<Utc>),
@@ -306,7 +312,7 @@ fn log_row(
         objects_read: summary.objects_read,
         rows_read: summary.rows_read,
         rows_rejected: summary.rows_rejected,
-        manifest: None,
+        manifest: request.manifest.clone(),
     }
 }
 

@@ -148,6 +148,13 @@ pub struct SourceState {
     pub merged: BTreeMap<PartitionId, Vec<Merged>>,
 }
 
+impl SourceState {
+    /// The latest moment among all of its rows, where it has such.
+    pub fn newest_at(&self) -> Option<DateTime<Utc>> {
+        self.extracts.values().filter_map(|extract| extract.newest_at).max()
+    }
+}
+
 /// What a partition's key was hashed from, kept so that `plan` can say why a partition is to be rebuilt.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyParts {

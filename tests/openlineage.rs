@@ -9,11 +9,10 @@ use serde_json::Value;
 
 use crate::archive::{run, run_with, small_shop};
 use crate::made_up::{PROJECT, SOURCES, write_logs};
-use crate::outside::absent;
+use crate::outside::python;
 use crate::support::receiver::Receiver;
 use crate::support::{Shop, tree};
 
-const PYTHON: &str = "BAZGASHT_TEST_PYTHON";
 const PARENT: &str = "018f3b2a-8a3e-7c11-9d3e-7f3f5a9b0c1d";
 
 fn events(path: &Path) -> Vec<Value> {
@@ -28,10 +27,7 @@ fn told(event: &Value) -> String {
 
 /// The official client takes them, and gives the same ones back.
 fn assert_understood(files: &[PathBuf]) {
-    let Some(python) = std::env::var_os(PYTHON) else {
-        absent(PYTHON, "set it to a Python that has what .ci/requirements.txt names");
-        return;
-    };
+    let Some(python) = python() else { return };
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/lineage_events.py");
     let output = Command::new(python).arg(script).args(files).output().expect("Python runs");
     let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);

@@ -7,10 +7,8 @@ use bazgasht::lake::Digest;
 use bazgasht::publish::{CURRENT, Current};
 
 use crate::made_up::{PROJECT, SOURCES, write_logs};
-use crate::outside::absent;
+use crate::outside::python;
 use crate::support::{Shop, tree};
-
-const PYTHON: &str = "BAZGASHT_TEST_PYTHON";
 
 /// A shop of the shipped models with its marts published.
 fn published() -> Shop {
@@ -37,10 +35,7 @@ fn assert_current(shop: &Shop) {
 fn readers_open_every_mart() {
     let shop = published();
     assert_current(&shop);
-    let Some(python) = std::env::var_os(PYTHON) else {
-        absent(PYTHON, "set it to a Python that has what .ci/requirements.txt names");
-        return;
-    };
+    let Some(python) = python() else { return };
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/readers.py");
     let output = Command::new(python).arg(script).arg(shop.path("marts")).output().expect("Python runs");
     let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use chrono::{DateTime, Days, NaiveDate, NaiveDateTime, Offset, TimeZone, Utc};
+use chrono::{DateTime, Days, NaiveDate, NaiveDateTime, NaiveTime, Offset, TimeZone, Utc};
 use chrono_tz::{GapInfo, Tz};
 
 const MICROS_PER_SECOND: i64 = 1_000_000;
@@ -66,6 +66,11 @@ impl BusinessZone {
         };
         let offset_seconds = offset.map_or(0, |offset| i64::from(offset.fix().local_minus_utc()));
         local.and_utc().timestamp_micros() - offset_seconds * MICROS_PER_SECOND
+    }
+
+    /// A business day's first moment.
+    pub fn start_of(&self, day: NaiveDate) -> Option<DateTime<Utc>> {
+        DateTime::from_timestamp_micros(self.resolve_local(day.and_time(NaiveTime::MIN)))
     }
 
     /// The business day before the one that `now` lies in: the last whole day.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::RunsArgs;
 use super::commands::open;
-use super::summary::{duration, first_line, took};
+use super::summary::{duration, first_line};
 use super::text::{grouped, shortened};
 use crate::account::{self, RunResults, Status};
 use crate::error::{Error, Result};
@@ -62,7 +62,7 @@ fn of_account(run: &RunResults) -> String {
         run.as_of.to_string(),
         run.started_at.format("%m-%d %H:%M").to_string(),
         status,
-        duration(took(run)),
+        duration(run.took_seconds()),
         sum(|s| s.rows_read),
         sum(|s| s.rows_rejected),
     ]);

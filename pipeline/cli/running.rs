@@ -119,6 +119,6 @@ fn day_told(told: &Told<'_>) -> String {
         "{} ({place}): {} in {}",
         results.as_of,
         summary::ending(results),
-        summary::duration(summary::took(results))
+        summary::duration(results.took_seconds())
     )
 }

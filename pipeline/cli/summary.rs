@@ -33,7 +33,7 @@ fn headline(results: &RunResults) -> Vec<String> {
     let count = |action| results.partitions.iter().filter(|p| p.action == action).count() as u64;
     let sum = |of: fn(&SourceResult) -> u64| grouped(results.sources.iter().map(of).sum());
     let mut lines = vec![
-        format!("{} as of {} in {}", ending(results), results.as_of, duration(took(results))),
+        format!("{} as of {} in {}", ending(results), results.as_of, duration(results.took_seconds())),
         format!("built {} partitions; {} unchanged", grouped(count(Action::Built)), grouped(count(Action::Unchanged))),
         format!(
             "read {} objects with {} rows; {} rejected",
@@ -58,10 +58,6 @@ pub(super) fn ending(results: &RunResults) -> String {
         Status::Interrupted => "interrupted".to_owned(),
         Status::Failed => format!("failed with exit code {}", results.exit_code),
     }
-}
-
-pub(super) fn took(results: &RunResults) -> f64 {
-    (results.ended_at - results.started_at).as_seconds_f64()
 }
 
 /// `4.2 s`, `12 min`, `3.5 h`.

@@ -16,18 +16,14 @@ use crate::report::LateSource;
 /// The sources that are late, in order.
 pub(super) fn late(project: &Project, ground: &Ground<'_>) -> Vec<LateSource> {
     let end = end(project, ground);
-    let newest = |name: &str| {
-        let extracts = ground.sources.get(name).into_iter().flat_map(|source| source.state.extracts.values());
-        extracts.filter_map(|extract| extract.newest_at).max()
-    };
+    let newest = |name: &str| ground.sources.get(name).and_then(|source| source.state.newest_at());
     let of = |source: &OpenSource| judged(source, newest(source.config.name.as_str()), end);
     project.sources.values().filter_map(of).collect()
 }
 
 /// The first moment after the as-of day, in the project's zone.
 fn end(project: &Project, ground: &Ground<'_>) -> DateTime<Utc> {
-    let next_midnight = ground.as_of.succ_opt().and_then(|day| day.and_hms_opt(0, 0, 0)).unwrap_or_default();
-    DateTime::from_timestamp_micros(project.zone.resolve_local(next_midnight)).unwrap_or_default()
+    ground.as_of.succ_opt().and_then(|next| project.zone.start_of(next)).unwrap_or_default()
 }
 
 fn judged(source: &OpenSource, newest_at: Option<DateTime<Utc>>, end: DateTime<Utc>) -> Option<LateSource> {

@@ -218,12 +218,12 @@ pub fn digest(project: &Project) -> Result<Digest> {
     Ok(Digest::of(&lake::to_json(&with_lineage(project, &Lineage::default()))?))
 }
 
-/// Sees to it that the lake has the project's manifest. Lineage is looked for only where it hasn't.
+/// Sees to it that the lake has the project's manifest, of this [`digest`]. Lineage is looked for only where it hasn't.
 ///
 /// # Errors
 /// A model that can't be planned; storage errors.
-pub async fn keep(project: &Project) -> Result<()> {
-    let path = archive::manifest_path(&digest(project)?);
+pub async fn keep(project: &Project, digest: &Digest) -> Result<()> {
+    let path = archive::manifest_path(digest);
     if project.lake.head(&path).await?.is_none() {
         project.lake.put(&path, lake::to_json(&of(project).await?)?).await?;
     }

@@ -133,7 +133,7 @@ fn of_run(results: &RunResults) -> Vec<Reading> {
     let mut readings = vec![
         plain(STARTED, timestamp(results.started_at)),
         plain(ENDED, timestamp(results.ended_at)),
-        plain(DURATION, (results.ended_at - results.started_at).as_seconds_f64()),
+        plain(DURATION, results.took_seconds()),
         plain(EXIT_CODE, f64::from(results.exit_code)),
         plain(WARNINGS, results.warnings.len() as f64),
         by_action("built", Action::Built),

@@ -116,7 +116,7 @@ impl Workshop<'_> {
                     PartitionId::Month(month) => format!("{}/{month}.parquet", model.name),
                 };
                 let mut file = MartFile {
-                    path: format!("snapshots/{number:010}/{stem}"),
+                    path: snapshot_path(number, &stem),
                     current: format!("current/{stem}"),
                     digest: built.file.digest.clone(),
                     size_bytes: 0,
@@ -145,7 +145,7 @@ impl Workshop<'_> {
         for report in &reports::REPORTS {
             let name = report.name;
             let mut file = MartFile {
-                path: format!("snapshots/{:010}/{name}.parquet", snapshot.number),
+                path: snapshot_path(snapshot.number, &format!("{name}.parquet")),
                 current: format!("current/{name}.parquet"),
                 digest: Digest::of(b""),
                 size_bytes: 0,
@@ -376,6 +376,11 @@ impl Current {
         self.files().all(|file| there.get(&file.current) == Some(&file.current_etag))
             && there.keys().all(|path| named.contains(path.as_str()))
     }
+}
+
+/// Where something of a snapshot lies in the marts' store, for good.
+pub fn snapshot_path(number: u64, name: &str) -> String {
+    format!("snapshots/{number:010}/{name}")
 }
 
 fn current_mart(mart: &MartRecord, published: &BTreeMap<String, CurrentFile>) -> CurrentMart {

@@ -1,12 +1,10 @@
 //! The file for node_exporter, parsed by Prometheus' own client library for Python.
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 use super::{assert_code, night, shop};
-use crate::outside::absent;
+use crate::outside::ask_python;
 
 const PARSE: &str = "
 import json, sys
@@ -22,21 +20,8 @@ struct Metrics(Vec<Sample>);
 impl Metrics {
     /// `None` without Python.
     fn read(path: &Path) -> Option<Self> {
-        let Ok(python) = std::env::var("BAZGASHT_TEST_PYTHON") else {
-            absent("BAZGASHT_TEST_PYTHON", "set it to a Python that has what .ci/requirements.txt names");
-            return None;
-        };
-        let mut parser = Command::new(python)
-            .args(["-c", PARSE])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("Python starts");
         let text = std::fs::read(path).expect("the file is there");
-        parser.stdin.take().expect("a pipe").write_all(&text).expect("written");
-        let output = parser.wait_with_output().expect("it ends");
-        assert!(output.status.success(), "it doesn't parse: {}", String::from_utf8_lossy(&text));
-        Some(Self(serde_json::from_slice(&output.stdout).expect("JSON")))
+        ask_python(PARSE, &text).map(Self)
     }
 
     /// The one sample of that name and label; `None` where there is none.

@@ -138,9 +138,7 @@ fn instant(at: DateTime<Utc>) -> String {
 
 /// The as-of day in the project's zone, from midnight to midnight.
 pub fn nominal_time(zone: &BusinessZone, as_of: NaiveDate) -> Map<String, Value> {
-    let midnight = |day: NaiveDate| {
-        DateTime::from_timestamp_micros(zone.resolve_local(day.and_time(chrono::NaiveTime::MIN))).map(instant)
-    };
+    let midnight = |day: NaiveDate| zone.start_of(day).map(instant);
     let mut fields = Map::new();
     if let Some(start) = midnight(as_of) {
         let mut times = json!({ "nominalStartTime": start });

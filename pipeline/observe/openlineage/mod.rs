@@ -16,6 +16,7 @@ use crate::config::OpenLineage;
 use crate::lake;
 use crate::manifest::{self, Manifest, ModelNode};
 use crate::project::Project;
+use crate::publish;
 use crate::run::Outcome;
 use crate::snapshot::{PartitionRecord, Snapshot};
 use datasets::{Datasets, Statistics};
@@ -88,7 +89,7 @@ fn of_run(main: &Run, project: &Project, results: &RunResults) -> Event {
 
 /// The marts as they stand. Statistics are of what the run itself wrote.
 fn published(datasets: &Datasets<'_>, snapshot: &Snapshot, status: Status) -> Vec<Value> {
-    let of_run = format!("snapshots/{:010}/", snapshot.number);
+    let of_run = publish::snapshot_path(snapshot.number, "");
     let number = |path: &str| path.split('/').nth(1).and_then(|number| number.parse::<u64>().ok());
     let marts = snapshot.marts.iter().map(|(name, mart)| {
         let written = mart.files.iter().filter(|file| status == Status::Published && file.path.starts_with(&of_run));
@@ -152,10 +153,8 @@ fn of_model(main: &Run, datasets: &Datasets<'_>, built: &BuiltModel<'_>, is_publ
 async fn tested(project: &Project, built: &BuiltModel<'_>) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for partition in built.partitions.iter().filter(|partition| partition.violations + partition.warnings > 0) {
-        let key = &partition.key;
-        let path = lake::record_path(&format!("models/{}/{}/{key}.parquet", partition.model, partition.partition));
         // Where it can't be read, their number still tells that there were some.
-        match lake::read_json::<PartitionRecord>(&project.lake, &path).await {
+        match lake::read_json::<PartitionRecord>(&project.lake, &partition.record_path()).await {
             Ok(Some(record)) => {
                 found.extend(record.violations.into_iter().chain(record.warnings).map(|violation| violation.check));
             }

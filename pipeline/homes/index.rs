@@ -3,18 +3,20 @@
 //! Two keys with one hash only make rows contested that needn't be; rows are told apart by the key itself.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 
 use futures::TryStreamExt;
 use twox_hash::XxHash3_64;
 
-use super::keyed::{KeyFile, Keyed};
+use super::keyed::{KeyPart, Keyed, Read};
 use crate::error::Result;
-use crate::lake::{Digest, LakeFile, verified};
+use crate::lake::{Digest, LakeFile};
 use crate::snapshot::PartitionId;
 use crate::storage::Storage;
 
-/// So many hashes are held in memory at once (24 bytes each); more are looked at in several passes.
-const HASHES_PER_PASS: u64 = 8_000_000;
+/// So many hashes are held in memory at once (24 bytes each); more are looked at in several passes, each of which reads
+/// its own part of every file.
+const HASHES_PER_PASS: u64 = 2_000_000;
 
 /// The hash that stands for a key in the index.
 pub fn hash_key(key: &str) -> u64 {
@@ -26,21 +28,14 @@ pub fn encode_keys(hashes: &[u64]) -> Vec<u8> {
     hashes.iter().flat_map(|hash| hash.to_le_bytes()).collect()
 }
 
-/// A range of hashes, both ends included.
-struct Pass {
-    first: u64,
-    last: u64,
-}
-
-fn passes(hashes: u64) -> Vec<Pass> {
+/// Ranges that together hold every hash.
+fn passes(hashes: u64) -> impl Iterator<Item = RangeInclusive<u64>> {
     let count = hashes.div_ceil(HASHES_PER_PASS).max(1);
     let width = u64::MAX / count;
-    (0..count)
-        .map(|i| Pass {
-            first: i * width + u64::from(i > 0),
-            last: if i + 1 == count { u64::MAX } else { (i + 1) * width },
-        })
-        .collect()
+    (0..count).map(move |i| {
+        let last = if i + 1 == count { u64::MAX } else { (i + 1) * width };
+        i * width + u64::from(i > 0)..=last
+    })
 }
 
 /// A hash and where it was found: an index into the list of extracts, and the partition.
@@ -51,28 +46,32 @@ struct Place {
     extract: u32,
 }
 
-async fn places(lake: &Storage, keyed: &Keyed<'_>, pass: &Pass) -> Result<Vec<Place>> {
+async fn places(lake: &Storage, keyed: &Keyed<'_>, pass: &RangeInclusive<u64>) -> Result<Vec<Place>> {
     let mut places = Vec::new();
-    let mut files = std::pin::pin!(keyed.files(lake));
-    while let Some(file) = files.try_next().await? {
-        let place = |(hash, index)| Some(Place { hash, partition: file.partition, extract: file.extract(index)? });
-        let within = (file.seek(0, pass.first)..file.len()).map(|index| (file.hash(index), index));
-        places.extend(within.take_while(|(hash, _)| *hash <= pass.last).filter_map(place));
+    let mut parts = std::pin::pin!(keyed.parts(lake, pass.clone()));
+    while let Some(part) = parts.try_next().await? {
+        let place = |(hash, index)| Some(Place { hash, partition: part.partition, extract: part.extract(index)? });
+        let within = (part.seek(0, *pass.start())..part.len()).map(|index| (part.hash(index), index));
+        places.extend(within.take_while(|(hash, _)| hash <= pass.end()).filter_map(place));
     }
     places.sort_unstable();
     Ok(places)
 }
 
-/// Calls `hit` for every place, with its index, and every extract whose hash in the file it is. Places are sorted.
-fn probe(places: &[Place], file: &KeyFile<'_>, mut hit: impl FnMut(usize, &Place, u32)) {
+/// Calls `hit` for every place, with its index, and every extract whose hash in the part it is. Places are sorted.
+fn probe(places: &[Place], part: &KeyPart<'_>, mut hit: impl FnMut(usize, &Place, u32)) {
+    if part.len() == 0 {
+        return;
+    }
+    let before = places.partition_point(|place| place.hash < part.hash(0));
     let mut at = 0;
-    for (index, place) in places.iter().enumerate() {
-        at = file.seek(at, place.hash);
-        if at == file.len() {
+    for (index, place) in places.iter().enumerate().skip(before) {
+        at = part.seek(at, place.hash);
+        if at == part.len() {
             return;
         }
-        let same = (at..file.len()).take_while(|at| file.hash(*at) == place.hash);
-        same.filter_map(|at| file.extract(at)).for_each(|extract| hit(index, place, extract));
+        let same = (at..part.len()).take_while(|at| part.hash(*at) == place.hash);
+        same.filter_map(|at| part.extract(at)).for_each(|extract| hit(index, place, extract));
     }
 }
 
@@ -96,11 +95,11 @@ pub(super) async fn shared_keys(
         }
         // A whole export delivered again hits with every hash, so a hit is two small numbers.
         let mut hits: Vec<(u32, u32)> = Vec::new();
-        let mut files = std::pin::pin!(old.files(lake));
-        while let Some(file) = files.try_next().await? {
-            probe(&places, &file, |index, place, extract| {
+        let mut parts = std::pin::pin!(old.parts(lake, pass.clone()));
+        while let Some(part) = parts.try_next().await? {
+            probe(&places, &part, |index, place, extract| {
                 hits.push((index as u32, extract));
-                if place.partition != file.partition {
+                if place.partition != part.partition {
                     shared.entry(place.hash).or_default();
                 }
             });
@@ -132,12 +131,12 @@ pub(super) async fn follow(lake: &Storage, lines: &Keyed<'_>, orders: &Keyed<'_>
     for pass in passes(lines.hashes()) {
         let places = places(lake, lines, &pass).await?;
         let mut matched = vec![false; places.len()];
-        let mut files = std::pin::pin!(orders.files(lake));
-        while let Some(file) = files.try_next().await? {
-            probe(&places, &file, |index, place, _| {
+        let mut parts = std::pin::pin!(orders.parts(lake, pass.clone()));
+        while let Some(part) = parts.try_next().await? {
+            probe(&places, &part, |index, place, _| {
                 matched[index] = true;
                 let lines = lines.key(place.extract).clone();
-                followed.months.entry(lines).or_default().insert(file.partition);
+                followed.months.entry(lines).or_default().insert(part.partition);
             });
         }
         for (place, _) in places.iter().zip(matched).filter(|(_, matched)| !matched) {
@@ -161,9 +160,9 @@ pub(super) async fn followers(
     }
     for pass in passes(orders.hashes()) {
         let places = places(lake, orders, &pass).await?;
-        let mut files = std::pin::pin!(lines.files(lake));
-        while let Some(file) = files.try_next().await? {
-            probe(&places, &file, |_, place, lines_extract| {
+        let mut parts = std::pin::pin!(lines.parts(lake, pass.clone()));
+        while let Some(part) = parts.try_next().await? {
+            probe(&places, &part, |_, place, lines_extract| {
                 months.entry(lines.key(lines_extract).clone()).or_default().insert(place.partition);
             });
         }
@@ -176,27 +175,40 @@ pub(super) async fn without(lake: &Storage, hashes: Vec<u64>, extracts: &Keyed<'
     let places: Vec<Place> =
         hashes.iter().map(|&hash| Place { hash, partition: PartitionId::Whole, extract: 0 }).collect();
     let mut found = vec![false; places.len()];
-    let mut files = std::pin::pin!(extracts.files(lake));
-    while let Some(file) = files.try_next().await? {
-        probe(&places, &file, |index, _, _| found[index] = true);
+    let mut parts = std::pin::pin!(extracts.parts(lake, 0..=u64::MAX));
+    while let Some(part) = parts.try_next().await? {
+        probe(&places, &part, |index, _, _| found[index] = true);
     }
     Ok(hashes.into_iter().zip(found).filter(|(_, found)| !found).map(|(hash, _)| hash).collect())
 }
 
 /// Whether an index file has one of the hashes.
 pub(super) async fn holds_any(lake: &Storage, file: &LakeFile, wanted: &BTreeSet<u64>) -> Result<bool> {
-    let file = KeyFile::of_one(verified::read(lake, file).await?);
-    let mut at = 0;
-    Ok(wanted.iter().any(|hash| {
-        at = file.seek(at, *hash);
-        at < file.len() && file.hash(at) == *hash
-    }))
+    let (Some(first), Some(last)) = (wanted.first(), wanted.last()) else { return Ok(false) };
+    let read = Read::of_one(file);
+    let mut parts = read.parts(lake, *first..=*last);
+    while let Some(part) = parts.try_next().await? {
+        let mut at = 0;
+        let is_there = |hash: &u64| {
+            at = part.seek(at, *hash);
+            at < part.len() && part.hash(at) == *hash
+        };
+        if wanted.iter().any(is_there) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// The hashes of an index file, each as often as it has rows.
 pub async fn read_keys(lake: &Storage, file: &LakeFile) -> Result<Vec<u64>> {
-    let file = KeyFile::of_one(verified::read(lake, file).await?);
-    Ok((0..file.len()).map(|i| file.hash(i)).collect())
+    let read = Read::of_one(file);
+    let mut hashes = Vec::with_capacity(usize::try_from(file.rows).unwrap_or_default());
+    let mut parts = read.parts(lake, 0..=u64::MAX);
+    while let Some(part) = parts.try_next().await? {
+        hashes.extend((0..part.len()).map(|index| part.hash(index)));
+    }
+    Ok(hashes)
 }
 
 #[cfg(test)]
@@ -205,8 +217,8 @@ mod tests {
 
     #[test]
     fn passes_cover_every_hash_once() {
-        let all = passes(3 * HASHES_PER_PASS);
-        assert_eq!((all[0].first, all[all.len() - 1].last), (0, u64::MAX));
-        assert!(all.windows(2).all(|w| w[0].last + 1 == w[1].first));
+        let all: Vec<_> = passes(3 * HASHES_PER_PASS).collect();
+        assert_eq!((*all[0].start(), *all[all.len() - 1].end()), (0, u64::MAX));
+        assert!(all.windows(2).all(|w| w[0].end() + 1 == *w[1].start()));
     }
 }

@@ -7,12 +7,15 @@
 //! Merged files only save openings. One that is lost or damaged is made again from the extracts' own key files.
 
 use std::collections::BTreeMap;
+use std::ops::{Range, RangeInclusive};
 
 use bytes::Bytes;
+use futures::stream::BoxStream;
 use futures::{Stream, StreamExt, TryStreamExt};
 
 use crate::error::Result;
 use crate::extract::put_bytes;
+use crate::lake::verified::Stretches;
 use crate::lake::{Damages, Digest, KeyHasher, LakeFile, verified};
 use crate::snapshot::{ExtractRecord, Merged, PartitionId, SourceState};
 use crate::storage::Storage;
@@ -27,9 +30,9 @@ const MERGED_HASHES: u64 = 1 << 20;
 const SPLITS_MAX: u32 = u16::BITS;
 /// To open a file costs as much as to read so many bytes.
 const OPENING_BYTES: u64 = 64 << 10;
-const READS_AT_ONCE: u64 = 16;
-/// Of the files that are read at once, so many bytes.
-const READ_BYTES_MAX: u64 = 256 << 20;
+const READS_AT_ONCE: usize = 16;
+/// A file of more hashes is read so many at a time: what is in memory doesn't grow with a file.
+const HASHES_PER_PART: u64 = 256 << 10;
 
 /// Some extracts of a source, in the order of their keys, and the files that their hashes are read from.
 pub(super) struct Keyed<'a> {
@@ -38,7 +41,7 @@ pub(super) struct Keyed<'a> {
 }
 
 /// One file to be read.
-struct Read<'a> {
+pub(super) struct Read<'a> {
     partition: PartitionId,
     file: &'a LakeFile,
     /// For each extract whose hashes it has, in order: which of those asked for it is, if it is.
@@ -176,21 +179,93 @@ impl<'a> Keyed<'a> {
         self.extracts.iter().flat_map(|extract| extract.keys.values()).map(|file| file.rows).sum()
     }
 
-    /// Reads the files, in any order.
-    pub fn files(&'a self, lake: &'a Storage) -> impl Stream<Item = Result<KeyFile<'a>>> {
-        stream(lake, &self.reads)
+    /// Reads what the files have within a range of hashes, and some around it, in any order.
+    pub fn parts(&'a self, lake: &'a Storage, within: RangeInclusive<u64>) -> impl Stream<Item = Result<KeyPart<'a>>> {
+        stream(lake, &self.reads, within)
     }
 }
 
-fn stream<'a>(lake: &'a Storage, reads: &'a [Read<'a>]) -> impl Stream<Item = Result<KeyFile<'a>>> {
-    let largest_bytes = reads.iter().map(|read| read.file.size_bytes).max().unwrap_or(0).max(1);
-    let at_once = (READ_BYTES_MAX / largest_bytes).clamp(1, READS_AT_ONCE) as usize;
-    futures::stream::iter(reads)
-        .map(move |read| async move {
-            let bytes = verified::read(lake, read.file).await?;
-            Ok(KeyFile::new(read.partition, bytes, read.file.rows, &read.members))
-        })
-        .buffer_unordered(at_once)
+fn stream<'a>(
+    lake: &'a Storage,
+    reads: &'a [Read<'a>],
+    within: RangeInclusive<u64>,
+) -> impl Stream<Item = Result<KeyPart<'a>>> {
+    futures::stream::iter(reads).map(move |read| read.parts(lake, within.clone())).flatten_unordered(READS_AT_ONCE)
+}
+
+impl<'a> Read<'a> {
+    /// The file of one extract and one partition.
+    pub fn of_one(file: &'a LakeFile) -> Self {
+        Self { partition: PartitionId::Whole, file, members: vec![Some(0)] }
+    }
+
+    /// What the file has within a range of hashes, and some around it, in ascending order.
+    pub fn parts(&'a self, lake: &'a Storage, within: RangeInclusive<u64>) -> BoxStream<'a, Result<KeyPart<'a>>> {
+        let hashes = self.file.rows;
+        if hashes <= HASHES_PER_PART {
+            let whole = async move {
+                let bytes = verified::read(lake, self.file).await?;
+                let end = usize::try_from(hashes * 8).unwrap_or(usize::MAX).min(bytes.len());
+                Ok(self.part(bytes.slice(..end), bytes.slice(end..)))
+            };
+            return futures::stream::once(whole).boxed();
+        }
+        let large = Large { read: self, stretches: Stretches::of(lake.clone(), self.file.clone()) };
+        let parts = futures::stream::try_unfold((large, None), move |(large, next)| {
+            let within = within.clone();
+            async move {
+                let from = match next {
+                    Some(next) => next,
+                    None => large.seek(*within.start()).await?,
+                };
+                if from >= hashes {
+                    return Ok(None);
+                }
+                let until = (from + HASHES_PER_PART).min(hashes);
+                let part = large.read(from..until).await?;
+                let is_past = part.len().checked_sub(1).is_none_or(|last| part.hash(last) > *within.end());
+                Ok(Some((part, (large, Some(if is_past { hashes } else { until })))))
+            }
+        });
+        parts.boxed()
+    }
+
+    fn part(&'a self, hashes: Bytes, origins: Bytes) -> KeyPart<'a> {
+        KeyPart { partition: self.partition, hashes, origins, members: &self.members }
+    }
+}
+
+/// A file of which a part is read at a time.
+struct Large<'a> {
+    read: &'a Read<'a>,
+    stretches: Stretches,
+}
+
+impl<'a> Large<'a> {
+    async fn read(&self, part: Range<u64>) -> Result<KeyPart<'a>> {
+        let hashes = self.read.file.rows;
+        let bytes_of = |from: u64, each: u64| from + part.start * each..from + part.end * each;
+        let has_origins = self.read.file.size_bytes > hashes * 8;
+        let origins = if has_origins { bytes_of(hashes * 8, 4) } else { 0..0 };
+        let mut found = self.stretches.read(&[bytes_of(0, 8), origins]).await?.into_iter();
+        let (hashes, origins) = (found.next().unwrap_or_default(), found.next().unwrap_or_default());
+        Ok(self.read.part(hashes, origins))
+    }
+
+    /// An index before which all hashes are below `bound`, near the first that isn't: hashes lie evenly between
+    /// nought and the greatest of 64 bits, but for those of a key that has many rows.
+    async fn seek(&self, bound: u64) -> Result<u64> {
+        let expected = u128::from(self.read.file.rows) * u128::from(bound) >> 64;
+        let mut step = HASHES_PER_PART / 16;
+        let mut at = u64::try_from(expected).unwrap_or(0);
+        loop {
+            at = at.saturating_sub(step);
+            if at == 0 || self.read(at..at + 1).await?.hash(0) < bound {
+                return Ok(at);
+            }
+            step *= 2;
+        }
+    }
 }
 
 /// Merges a source's small key files, as far as the state before didn't. A file of its that is damaged isn't used.
@@ -230,9 +305,9 @@ async fn write(
     let wanted: Vec<(u32, &ExtractRecord)> = (0..).zip(members.iter().copied()).collect();
     let reads = reads(partition, before, &wanted);
     let mut entries: Vec<(u64, u32)> = Vec::new();
-    let mut files = std::pin::pin!(stream(lake, &reads));
-    while let Some(file) = files.try_next().await? {
-        entries.extend((0..file.len()).filter_map(|index| Some((file.hash(index), file.extract(index)?))));
+    let mut parts = std::pin::pin!(stream(lake, &reads, 0..=u64::MAX));
+    while let Some(part) = parts.try_next().await? {
+        entries.extend((0..part.len()).filter_map(|index| Some((part.hash(index), part.extract(index)?))));
     }
     entries.sort_unstable();
     let mut bytes = Vec::with_capacity(entries.len() * 12);
@@ -241,8 +316,8 @@ async fn write(
     put_bytes(lake, &format!("homes/{source}"), "merged", bytes, entries.len() as u64).await
 }
 
-/// One file of hashes, read.
-pub(super) struct KeyFile<'a> {
+/// Some hashes of one file, or all, in ascending order.
+pub(super) struct KeyPart<'a> {
     pub partition: PartitionId,
     hashes: Bytes,
     /// Which member each hash comes from, where there are several.
@@ -250,17 +325,7 @@ pub(super) struct KeyFile<'a> {
     members: &'a [Option<u32>],
 }
 
-impl<'a> KeyFile<'a> {
-    fn new(partition: PartitionId, bytes: Bytes, hashes: u64, members: &'a [Option<u32>]) -> Self {
-        let end = usize::try_from(hashes * 8).unwrap_or(usize::MAX).min(bytes.len());
-        Self { partition, hashes: bytes.slice(..end), origins: bytes.slice(end..), members }
-    }
-
-    /// The hashes of one extract.
-    pub fn of_one(bytes: Bytes) -> Self {
-        Self { partition: PartitionId::Whole, hashes: bytes, origins: Bytes::new(), members: &[Some(0)] }
-    }
-
+impl KeyPart<'_> {
     pub fn len(&self) -> usize {
         self.hashes.len() / 8
     }
@@ -363,9 +428,9 @@ mod tests {
         let wanted = rebuilt.extracts.values().map(|extract| &**extract).filter(|extract| extract.key != last.key);
         let keyed = Keyed::some(&rebuilt, wanted.collect());
         let mut found = vec![0; extracts.len()];
-        let mut files = std::pin::pin!(keyed.files(&lake));
-        while let Some(file) = files.try_next().await.expect("read") {
-            for (hash, extract) in (0..file.len()).filter_map(|i| Some((file.hash(i), file.extract(i)?))) {
+        let mut parts = std::pin::pin!(keyed.parts(&lake, 0..=u64::MAX));
+        while let Some(part) = parts.try_next().await.expect("read") {
+            for (hash, extract) in (0..part.len()).filter_map(|i| Some((part.hash(i), part.extract(i)?))) {
                 assert_eq!(hash % MANY, numbers[keyed.key(extract)]);
                 found[(hash % MANY) as usize] += 1;
             }
@@ -388,14 +453,51 @@ mod tests {
         assert!(verified::read(&lake, file).await.is_ok());
     }
 
+    fn part(hashes: &[u64]) -> KeyPart<'static> {
+        let hashes = encode_keys(hashes).into();
+        KeyPart { partition: PartitionId::Whole, hashes, origins: Bytes::new(), members: &[Some(0)] }
+    }
+
     #[test]
     fn seek_finds_the_first_hash_that_is_not_below() {
         let hashes: Vec<u64> = (0..1000).map(|i| i * 10).collect();
-        let file = KeyFile::of_one(encode_keys(&hashes).into());
+        let part = part(&hashes);
         for bound in 0..10_050 {
             let expected = hashes.partition_point(|h| *h < bound);
-            assert_eq!(file.seek(0, bound), expected);
-            assert_eq!(file.seek(expected / 2, bound), expected);
+            assert_eq!(part.seek(0, bound), expected);
+            assert_eq!(part.seek(expected / 2, bound), expected);
+        }
+    }
+
+    /// Hashes as they come, of a key with very many rows, and of keys that all lie close together.
+    #[tokio::test]
+    async fn a_large_file_is_read_in_parts_and_only_where_it_is_wanted() {
+        const HASHES: u64 = 5 * HASHES_PER_PART + 17;
+        let spread = |i: u64| i.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let shapes: [fn(u64, u64) -> u64; 3] =
+            [|_, hash| hash, |i, hash| if i % 3 > 0 { 1 << 60 } else { hash }, |i, _| u64::MAX - i / 2];
+        let lake = Storage::from_store(Arc::new(InMemory::new()), "memory");
+        for (number, shape) in shapes.into_iter().enumerate() {
+            let mut hashes: Vec<u64> = (0..HASHES).map(|i| shape(i, spread(i))).collect();
+            hashes.sort_unstable();
+            let bytes = encode_keys(&hashes);
+            lake.put("large.keys", bytes.clone()).await.expect("put");
+            let file = Fingerprint::of(&bytes).at("large.keys".to_owned(), HASHES);
+            let bounds = [0, 5, 1 << 60, (1 << 60) + 1, u64::MAX / 3, u64::MAX - HASHES / 4, u64::MAX];
+            for (first, last) in bounds.iter().flat_map(|first| bounds.iter().map(move |last| (*first, *last))) {
+                let read = Read::of_one(&file);
+                let parts: Vec<KeyPart<'_>> = read.parts(&lake, first..=last).try_collect().await.expect("read");
+                assert!(parts.iter().all(|part| part.len() as u64 <= HASHES_PER_PART));
+                let found: Vec<u64> = parts
+                    .iter()
+                    .flat_map(|part| (0..part.len()).map(|i| part.hash(i)))
+                    .filter(|hash| (first..=last).contains(hash))
+                    .collect();
+                let wanted: Vec<u64> = hashes.iter().copied().filter(|hash| (first..=last).contains(hash)).collect();
+                assert!(found == wanted, "{first} to {last}: {} instead of {}", found.len(), wanted.len());
+                let needed = wanted.len() as u64 / HASHES_PER_PART + 3;
+                assert!(number > 0 || parts.len() as u64 <= needed, "{first} to {last}: {} parts", parts.len());
+            }
         }
     }
 }

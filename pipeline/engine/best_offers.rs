@@ -7,13 +7,14 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, ListBuilder, PrimitiveBuilder};
+use arrow::array::{ArrayRef, AsArray, BooleanArray, ListBuilder, PrimitiveBuilder};
 use arrow::datatypes::{ArrowPrimitiveType, DataType, Field, FieldRef, Int32Type, Int64Type};
-use datafusion::common::ScalarValue;
 use datafusion::error::Result;
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::utils::format_state_name;
 use datafusion::logical_expr::{Accumulator, AggregateUDFImpl, EmitTo, GroupsAccumulator, Signature, Volatility};
+
+use super::gathered::{Gathered, Kept, OneGroup, by_group, narrow, passes};
 
 const BEST: usize = 3;
 
@@ -51,7 +52,7 @@ impl AggregateUDFImpl for BestOffers {
     }
 
     fn accumulator(&self, _: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
-        Ok(Box::new(OneGroup(Groups { offers: vec![], groups: 1 })))
+        Ok(Box::new(OneGroup(Groups(Gathered::over(1)))))
     }
 
     fn groups_accumulator_supported(&self, _: AccumulatorArgs<'_>) -> bool {
@@ -64,15 +65,25 @@ impl AggregateUDFImpl for BestOffers {
 }
 
 /// Ordered by group, then target, then place: of each target the first is the one that counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 struct Offer {
     group: u32,
     target: i32,
     place: i32,
 }
 
+impl Kept for Offer {
+    fn group(&self) -> u32 {
+        self.group
+    }
+
+    fn in_group(self, group: u32) -> Self {
+        Self { group, ..self }
+    }
+}
+
 impl Offer {
-    fn packed(self) -> i64 {
+    fn packed(&self) -> i64 {
         (i64::from(self.target) << 32) | i64::from(self.place.cast_unsigned())
     }
 
@@ -82,49 +93,27 @@ impl Offer {
     }
 }
 
-/// The offers of all groups, in no order.
-#[derive(Debug, Default)]
-struct Groups {
-    offers: Vec<Offer>,
-    groups: usize,
-}
-
-/// DataFusion numbers groups with `usize`; there is no memory for so many that `u32` wouldn't do.
-fn narrow(group: usize) -> u32 {
-    u32::try_from(group).unwrap_or(u32::MAX)
-}
+#[derive(Debug, Clone, Default)]
+struct Groups(Gathered<Offer>);
 
 impl Groups {
-    fn offer_all(&mut self, values: &[ArrayRef], groups: impl Fn(usize) -> usize, kept: Option<&BooleanArray>) {
+    fn offer_all(&mut self, values: &[ArrayRef], groups: impl Fn(usize) -> usize, filter: Option<&BooleanArray>) {
         let (targets, places) = (values[0].as_primitive::<Int32Type>(), values[1].as_primitive::<Int32Type>());
         for (row, offer) in targets.iter().zip(places).enumerate() {
             if let (Some(target), Some(place)) = offer
-                && kept.is_none_or(|kept| kept.is_valid(row) && kept.value(row))
+                && passes(filter, row)
             {
-                self.offers.push(Offer { group: narrow(groups(row)), target, place });
+                self.0.keep(Offer { group: narrow(groups(row)), target, place });
             }
         }
     }
 
-    /// The offers of the groups to be emitted, by group, each target once; the others stay, numbered from 0.
-    fn take(&mut self, emit_to: EmitTo) -> Vec<Vec<Offer>> {
-        let emitted = match emit_to {
-            EmitTo::All => self.groups,
-            EmitTo::First(first) => first,
-        };
-        let mut taken = std::mem::take(&mut self.offers);
-        let first_kept = narrow(emitted);
-        if emitted < self.groups {
-            let kept = taken.iter().filter(|offer| offer.group >= first_kept);
-            self.offers = kept.map(|offer| Offer { group: offer.group - first_kept, ..*offer }).collect();
-            taken.retain(|offer| offer.group < first_kept);
-        }
-        self.groups -= emitted;
-        taken.sort_unstable();
-        taken.dedup_by_key(|offer| (offer.group, offer.target));
-        let mut by_group = taken.chunk_by(|a, b| a.group == b.group).peekable();
-        let of_group = |group| by_group.next_if(|offers| offers[0].group == narrow(group)).map(<[Offer]>::to_vec);
-        (0..emitted).map(of_group).map(Option::unwrap_or_default).collect()
+    /// The offers of the groups to be emitted, by group, each target once.
+    fn take(&mut self, emit_to: EmitTo) -> (Vec<Offer>, usize) {
+        let (mut offers, groups) = self.0.take(emit_to);
+        offers.sort_unstable();
+        offers.dedup_by_key(|offer| (offer.group, offer.target));
+        (offers, groups)
     }
 }
 
@@ -139,17 +128,13 @@ fn best(offers: &[Offer]) -> Vec<i32> {
     best
 }
 
-fn lists<T: ArrowPrimitiveType>(groups: impl IntoIterator<Item = Vec<T::Native>>) -> ArrayRef {
+fn lists<T: ArrowPrimitiveType>(groups: impl Iterator<Item = Vec<T::Native>>) -> ArrayRef {
     let mut lists = ListBuilder::new(PrimitiveBuilder::<T>::new());
     for group in groups {
         lists.values().append_slice(&group);
         lists.append(true);
     }
     Arc::new(lists.finish())
-}
-
-fn packed(groups: Vec<Vec<Offer>>) -> ArrayRef {
-    lists::<Int64Type>(groups.into_iter().map(|offers| offers.into_iter().map(Offer::packed).collect()))
 }
 
 impl GroupsAccumulator for Groups {
@@ -160,71 +145,40 @@ impl GroupsAccumulator for Groups {
         opt_filter: Option<&BooleanArray>,
         total_num_groups: usize,
     ) -> Result<()> {
-        self.groups = total_num_groups;
+        self.0.grow_to(total_num_groups);
         self.offer_all(values, |row| group_indices[row], opt_filter);
         Ok(())
     }
 
     fn merge_batch(&mut self, values: &[ArrayRef], group_indices: &[usize], total_num_groups: usize) -> Result<()> {
-        self.groups = total_num_groups;
+        self.0.grow_to(total_num_groups);
         for (list, &group) in values[0].as_list::<i32>().iter().zip(group_indices) {
             let Some(list) = list else { continue };
             let offers = list.as_primitive::<Int64Type>().values().iter();
-            self.offers.extend(offers.map(|packed| Offer::unpacked(narrow(group), *packed)));
+            offers.for_each(|packed| self.0.keep(Offer::unpacked(narrow(group), *packed)));
         }
         Ok(())
     }
 
     fn evaluate(&mut self, emit_to: EmitTo) -> Result<ArrayRef> {
-        Ok(lists::<Int32Type>(self.take(emit_to).iter().map(|offers| best(offers))))
+        let (offers, groups) = self.take(emit_to);
+        Ok(lists::<Int32Type>(by_group(&offers, groups).map(best)))
     }
 
     fn state(&mut self, emit_to: EmitTo) -> Result<Vec<ArrayRef>> {
-        Ok(vec![packed(self.take(emit_to))])
+        let (offers, groups) = self.take(emit_to);
+        let packed = by_group(&offers, groups).map(|offers| offers.iter().map(Offer::packed).collect());
+        Ok(vec![lists::<Int64Type>(packed)])
     }
 
     fn convert_to_state(&self, values: &[ArrayRef], opt_filter: Option<&BooleanArray>) -> Result<Vec<ArrayRef>> {
-        let mut each = Self { offers: vec![], groups: values[0].len() };
+        let mut each = Self(Gathered::over(values[0].len()));
         each.offer_all(values, |row| row, opt_filter);
         each.state(EmitTo::All)
     }
 
     fn size(&self) -> usize {
-        self.offers.capacity() * size_of::<Offer>()
-    }
-}
-
-/// Without GROUP BY there is one group.
-#[derive(Debug)]
-struct OneGroup(Groups);
-
-impl OneGroup {
-    fn offers(&self) -> Vec<Offer> {
-        let mut copy = Groups { offers: self.0.offers.clone(), groups: 1 };
-        copy.take(EmitTo::All).pop().unwrap_or_default()
-    }
-}
-
-impl Accumulator for OneGroup {
-    fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
-        self.0.offer_all(values, |_| 0, None);
-        Ok(())
-    }
-
-    fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
-        self.0.merge_batch(states, &vec![0; states[0].len()], 1)
-    }
-
-    fn evaluate(&mut self) -> Result<ScalarValue> {
-        ScalarValue::try_from_array(&lists::<Int32Type>([best(&self.offers())]), 0)
-    }
-
-    fn state(&mut self) -> Result<Vec<ScalarValue>> {
-        Ok(vec![ScalarValue::try_from_array(&packed(vec![self.offers()]), 0)?])
-    }
-
-    fn size(&self) -> usize {
-        size_of_val(self) + self.0.size()
+        self.0.size()
     }
 }
 

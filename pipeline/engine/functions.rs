@@ -12,15 +12,17 @@ use datafusion::logical_expr::{
 use datafusion::prelude::SessionContext;
 
 use super::best_offers::BestOffers;
+use super::favourite::Favourite;
 use crate::calendar::parse_jalali_date;
 
 /// Makes the functions known to a session: `jalali_date(text)`, `epoch_seconds(n)`, `epoch_millis(n)`,
-/// `epoch_micros(n)`, `best_offers(target, place)`.
+/// `epoch_micros(n)`, `best_offers(target, place)`, `favourite(name, orders, revenue)`.
 pub fn register(context: &SessionContext) {
     for function in all() {
         context.register_udf(function);
     }
     context.register_udaf(AggregateUDF::from(BestOffers::new()));
+    context.register_udaf(AggregateUDF::from(Favourite::new()));
 }
 
 fn all() -> Vec<ScalarUDF> {

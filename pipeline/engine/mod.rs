@@ -4,7 +4,9 @@
 
 mod best_offers;
 mod effort;
+mod favourite;
 mod functions;
+mod gathered;
 mod lineage;
 pub mod memory;
 mod reader;
@@ -22,6 +24,7 @@ pub use writer::{ParquetOut, RowChecks, Violation, writer_properties};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -138,13 +141,16 @@ impl Engine {
         sink: impl Fn() -> Result<S>,
     ) -> Result<(S, Effort)> {
         self.pool.reset();
-        match self.attempt(task, sink()?, true).await {
+        let started = Instant::now();
+        let found = match self.attempt(task, sink()?, true).await {
             Err(Attempt::OutOfMemory) => {
                 tracing::info!(task = task.label, "out of memory with hash joins; trying again with sort-merge joins");
-                self.attempt(task, sink()?, false).await.map_err(|e| e.into_error(task))
+                self.attempt(task, sink()?, false).await
             }
-            other => other.map_err(|e| e.into_error(task)),
-        }
+            other => other,
+        };
+        tracing::debug!(task = task.label, took_ms = started.elapsed().as_millis(), "queried");
+        found.map_err(|e| e.into_error(task))
     }
 
     async fn attempt<S: Sink + Send + 'static>(

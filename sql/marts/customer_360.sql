@@ -109,7 +109,7 @@ today as (
 
 purchases as (
 
-    select customer_id, order_id, channel, net_amount
+    select customer_id, channel, net_amount
     from stg_orders
     where is_purchase and channel is not null and day > $as_of - 365 and day <= $as_of
 
@@ -182,110 +182,22 @@ people as (
 
 ),
 
--- A favourite is the first by orders, then revenue, then name: the three in one number, whose greatest is found faster
--- than each customer's are sorted. 22 digits hold the revenue, seven the name's place, counted from the last name.
-channels as (
-
-    select channel, row_number() over (order by channel desc) as place
-    from (select distinct channel from purchases) as names
-
-),
-
-channel_scores as (
-
-    select purchases.customer_id, channels.place, count(*) as orders, sum(purchases.net_amount) as revenue
-    from channels
-    inner join purchases on purchases.channel = channels.channel
-    group by purchases.customer_id, channels.place
-
-),
-
-best_channels as (
-
-    select
-        customer_id,
-        max((cast(orders as decimal(38, 0)) * 10000000000000000000000 + cast(revenue * 10000 as decimal(38, 0))) * 10000000 + place)
-            as score
-    from channel_scores
-    group by customer_id
-
-),
-
 favourite_channels as (
 
-    select best_channels.customer_id, channels.channel
-    from channels
-    inner join best_channels on cast(best_channels.score % 10000000 as bigint) = channels.place
-
-),
-
-categories as (
-
-    select category, row_number() over (order by category desc) as place
-    from (select distinct category from lines where category is not null) as names
-
-),
-
-category_scores as (
-
-    select lines.customer_id, categories.place, sum(lines.category_orders) as orders, sum(lines.line_net) as revenue
-    from categories
-    inner join lines on lines.category = categories.category
-    group by lines.customer_id, categories.place
-
-),
-
-best_categories as (
-
-    select
-        customer_id,
-        max((cast(orders as decimal(38, 0)) * 10000000000000000000000 + cast(revenue * 10000 as decimal(38, 0))) * 10000000 + place)
-            as score
-    from category_scores
+    select customer_id, favourite(channel, 1, net_amount) as channel
+    from purchases
     group by customer_id
 
 ),
 
-favourite_categories as (
-
-    select best_categories.customer_id, categories.category
-    from categories
-    inner join best_categories on cast(best_categories.score % 10000000 as bigint) = categories.place
-
-),
-
-products as (
-
-    select product_id, row_number() over (order by product_id desc) as place
-    from (select distinct product_id from lines) as names
-
-),
-
-product_scores as (
-
-    select lines.customer_id, products.place, sum(lines.product_orders) as orders, sum(lines.line_net) as revenue
-    from products
-    inner join lines on lines.product_id = products.product_id
-    group by lines.customer_id, products.place
-
-),
-
-best_products as (
+favourites as (
 
     select
         customer_id,
-        max((cast(orders as decimal(38, 0)) * 10000000000000000000000 + cast(revenue * 10000 as decimal(38, 0))) * 10000000 + place)
-            as score
-    from product_scores
+        favourite(category, category_orders, line_net) as category,
+        favourite(product_id, product_orders, line_net) as product_id
+    from lines
     group by customer_id
-
-),
-
-favourite_products as (
-
-    select best_products.customer_id, products.product_id
-    from products
-    inner join best_products on cast(best_products.score % 10000000 as bigint) = products.place
 
 ),
 
@@ -349,14 +261,7 @@ engagement as (
 
 contact_channels as (
 
-    select customer_id, first_value(channel order by answers desc, channel) as channel
-    from (
-        select customer_id, channel, sum(answers) as answers
-        from responses
-        where channel is not null
-        group by customer_id, channel
-    ) as channels
-    group by customer_id
+    select customer_id, favourite(channel, answers, 0) as channel from responses group by customer_id
 
 ),
 
@@ -458,8 +363,8 @@ select
     state.last_order_id,
     state.last_order_channel,
     favourite_channels.channel as preferred_channel,
-    favourite_categories.category as preferred_category,
-    favourite_products.product_id as preferred_product_id,
+    favourites.category as preferred_category,
+    favourites.product_id as preferred_product_id,
     case when known.interactions then coalesce(state.tickets_opened, 0) end as tickets,
     case when known.interactions then coalesce(open_tickets.tickets_open, 0) end as tickets_open,
     response_times.first_response_hours_median,
@@ -494,8 +399,7 @@ select
     nullif(concat_ws(',', memberships.lists, own_memberships.lists), '') as lists
 from people
 left join favourite_channels on favourite_channels.customer_id = people.customer_id
-left join favourite_categories on favourite_categories.customer_id = people.customer_id
-left join favourite_products on favourite_products.customer_id = people.customer_id
+left join favourites on favourites.customer_id = people.customer_id
 left join open_tickets on open_tickets.customer_id = people.customer_id
 left join response_times on response_times.customer_id = people.customer_id
 left join engagement on engagement.customer_id = people.customer_id

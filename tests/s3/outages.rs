@@ -10,8 +10,9 @@ use bazgasht::interrupt::Interrupt;
 use bazgasht::report::Progress;
 use bazgasht::run::{self, Outcome, Request, Surroundings};
 
-use super::server::{BUCKET, Server};
+use super::server::{BUCKET, KEY_ID, NEXT_SECRET, SECRET, Server};
 use super::{MODELS, order, write_models};
+use crate::support::receiver::{Answer, Receiver};
 use crate::support::{Shop, block_on, day, now, published};
 
 /// A shop on a server of its own, and the same in folders.
@@ -153,5 +154,41 @@ fn a_key_that_stops_working_is_told_and_the_next_run_finishes() {
     assert!(said.contains("SignatureDoesNotMatch") && said.contains("hint: the secret key"), "{said}");
     stage.server().give_key_back();
     stage.publish();
+    stage.assert_same();
+}
+
+/// What a machine's role is handed: a key that is good for so many seconds.
+fn credentials(secret: &str, valid_s: i64) -> Answer {
+    let expires_at = chrono::Utc::now() + chrono::TimeDelta::seconds(valid_s);
+    let body = serde_json::json!({
+        "AccessKeyId": KEY_ID, "SecretAccessKey": secret, "Token": "", "Expiration": expires_at.to_rfc3339(),
+    });
+    Answer(200, &[("content-type", "application/json")], body.to_string())
+}
+
+#[test]
+fn credentials_that_expire_in_the_middle_of_a_run_are_fetched_anew() {
+    let Some(mut stage) = Stage::set("1m") else { return };
+    let issuer = Receiver::new();
+    issuer.answer(credentials(SECRET, 60));
+    stage.cloud.write("role.token", "the role's own token");
+    let (key, secret) = (format!("aws_access_key_id = \"{KEY_ID}\""), format!("aws_secret_access_key = \"{SECRET}\""));
+    assert!(stage.cloud.toml.contains(&key) && stage.cloud.toml.contains(&secret));
+    let token = stage.cloud.path("role.token");
+    let with_role = stage
+        .cloud
+        .toml
+        .replace(&key, &format!("aws_container_credentials_full_uri = \"{}\"", issuer.url("/role")))
+        .replace(&secret, &format!("aws_container_authorization_token_file = \"{}\"", token.display()));
+    stage.cloud.toml = with_role;
+    let outcome = stage.run("build", || {
+        stage.server().rotate_key();
+        issuer.answer(credentials(NEXT_SECRET, 3600));
+    });
+    assert!(matches!(outcome, Ok(Outcome::Published(..))), "{:?}", outcome.err());
+    let asked = issuer.received();
+    assert!(asked.len() > 1 && asked.iter().all(|request| request.header("authorization") == "the role's own token"));
+    stage.server().give_key_back();
+    stage.local.publish("2024-03-15");
     stage.assert_same();
 }

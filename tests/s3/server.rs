@@ -22,6 +22,8 @@ use crate::support::block_on;
 pub const BUCKET: &str = "shops";
 pub const KEY_ID: &str = "test-key-id";
 pub const SECRET: &str = "test-secret-key";
+/// What [`Server::rotate_key`] puts in its place.
+pub const NEXT_SECRET: &str = "another-secret-key";
 
 const HOST: &str = "127.0.0.1";
 const START_TIMEOUT: Duration = Duration::from_secs(60);
@@ -34,6 +36,7 @@ pub struct Server {
     child: Child,
     ports: Ports,
     dir: TempDir,
+    secret: &'static str,
 }
 
 /// All that `weed server` listens on, each with its gRPC port.
@@ -105,7 +108,7 @@ impl Server {
         let ports = Ports::free();
         fs::create_dir(dir.path().join("data")).expect("created");
         fs::write(dir.path().join("s3.json"), identities(SECRET)).expect("written");
-        Self { child: spawn(dir.path(), &ports), ports, dir }
+        Self { child: spawn(dir.path(), &ports), ports, dir, secret: SECRET }
     }
 
     /// A server of a test's own, to be stopped.
@@ -128,17 +131,23 @@ impl Server {
         self.child = spawn(self.dir.path(), &self.ports);
     }
 
-    /// From now on the key that it was reached by has another secret, as when somebody rotates it.
+    /// From now on the key that it is reached by has another secret, as when somebody rotates it.
     pub fn rotate_key(&mut self) {
-        fs::write(self.dir.path().join("s3.json"), identities("another-secret")).expect("written");
-        self.restart();
+        self.take_secret(NEXT_SECRET);
     }
 
     /// As before [`Self::rotate_key`].
     pub fn give_key_back(&mut self) {
-        fs::write(self.dir.path().join("s3.json"), identities(SECRET)).expect("written");
+        self.take_secret(SECRET);
+    }
+
+    fn take_secret(&mut self, secret: &'static str) {
+        fs::write(self.dir.path().join("s3.json"), identities(secret)).expect("written");
+        self.secret = secret;
         self.restart();
-        assert!(self.becomes_ready());
+        // In a thread of its own: this may be called in the middle of what a runtime does.
+        let ready = std::thread::scope(|scope| scope.spawn(|| self.becomes_ready()).join());
+        assert!(matches!(ready, Ok(true)));
     }
 
     /// Waits until an object can be written, which the server's port allows only some time after it answers.
@@ -163,7 +172,7 @@ impl Server {
             ("aws_allow_http", "true"),
             ("aws_region", "us-east-1"),
             ("aws_access_key_id", KEY_ID),
-            ("aws_secret_access_key", SECRET),
+            ("aws_secret_access_key", self.secret),
         ];
         options.map(|(key, value)| (key.to_owned(), value.to_owned())).into()
     }

@@ -44,6 +44,8 @@ impl From<u16> for Answer {
 struct Desk {
     received: Mutex<Vec<Received>>,
     answers: Mutex<VecDeque<Answer>>,
+    /// When there are no more of those: 200, if nothing else was said.
+    standing: Mutex<Option<Answer>>,
 }
 
 /// Listens on a free port of this machine until it is dropped.
@@ -69,6 +71,12 @@ impl Receiver {
 
     pub fn new() -> Self {
         Self::answering([] as [u16; 0])
+    }
+
+    /// Gives this answer to whatever comes from now on.
+    pub fn answer(&self, answer: Answer) {
+        self.desk.answers.lock().expect("no panic").clear();
+        *self.desk.standing.lock().expect("no panic") = Some(answer);
     }
 
     /// `path` begins with a slash.
@@ -102,7 +110,9 @@ async fn receive(State(desk): State<Arc<Desk>>, request: Request) -> Response {
     let path = head.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
     let received = Received { path, headers: head.headers, body, at: Instant::now() };
     desk.received.lock().expect("no panic").push(received);
-    let Answer(status, headers, text) = desk.answers.lock().expect("no panic").pop_front().unwrap_or(Answer::from(200));
+    let standing = || desk.standing.lock().expect("no panic").clone().unwrap_or(Answer::from(200));
+    let next = desk.answers.lock().expect("no panic").pop_front();
+    let Answer(status, headers, text) = next.unwrap_or_else(standing);
     let mut response = Response::new(Body::from(text));
     *response.status_mut() = StatusCode::from_u16(status).expect("a status");
     for (name, value) in headers {

@@ -1,6 +1,6 @@
-//! `best_offers(target, place)`: of all that is offered to a group, the three best places of different targets, ascending,
-//! as a list. Place 0 says that the group has the target already: whatever else is offered of it doesn't count. NULLs are
-//! left out.
+//! `best_offers(targets, places)`: of all that is offered to a group, the three best places of different targets, ascending,
+//! as a list. Each row brings some offers, as two lists of equal length. Place 0 says that the group has the target
+//! already: whatever else is offered of it doesn't count. NULLs are left out.
 //!
 //! The same in SQL groups by customer and target first, and hashing ten million such pairs takes several times as long
 //! and as much memory as keeping twelve bytes an offer here.
@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, BooleanArray, ListBuilder, PrimitiveBuilder};
 use arrow::datatypes::{ArrowPrimitiveType, DataType, Field, FieldRef, Int32Type, Int64Type};
+use datafusion::common::plan_err;
 use datafusion::error::Result;
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::utils::format_state_name;
@@ -25,7 +26,7 @@ pub(super) struct BestOffers {
 
 impl BestOffers {
     pub(super) fn new() -> Self {
-        Self { signature: Signature::exact(vec![DataType::Int32, DataType::Int32], Volatility::Immutable) }
+        Self { signature: Signature::user_defined(Volatility::Immutable) }
     }
 }
 
@@ -40,6 +41,13 @@ impl AggregateUDFImpl for BestOffers {
 
     fn signature(&self) -> &Signature {
         &self.signature
+    }
+
+    fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
+        let [DataType::List(_), DataType::List(_)] = given else {
+            return plan_err!("best_offers takes a list of targets and a list of places");
+        };
+        Ok(vec![list_of(DataType::Int32); 2])
     }
 
     fn return_type(&self, _: &[DataType]) -> Result<DataType> {
@@ -98,12 +106,16 @@ struct Groups(Gathered<Offer>);
 
 impl Groups {
     fn offer_all(&mut self, values: &[ArrayRef], groups: impl Fn(usize) -> usize, filter: Option<&BooleanArray>) {
-        let (targets, places) = (values[0].as_primitive::<Int32Type>(), values[1].as_primitive::<Int32Type>());
-        for (row, offer) in targets.iter().zip(places).enumerate() {
-            if let (Some(target), Some(place)) = offer
-                && passes(filter, row)
-            {
-                self.0.keep(Offer { group: narrow(groups(row)), target, place });
+        let (targets, places) = (values[0].as_list::<i32>(), values[1].as_list::<i32>());
+        for (row, offers) in targets.iter().zip(places.iter()).enumerate() {
+            let (Some(targets), Some(places)) = offers else { continue };
+            if !passes(filter, row) {
+                continue;
+            }
+            for offer in targets.as_primitive::<Int32Type>().iter().zip(places.as_primitive::<Int32Type>()) {
+                if let (Some(target), Some(place)) = offer {
+                    self.0.keep(Offer { group: narrow(groups(row)), target, place });
+                }
             }
         }
     }
@@ -197,9 +209,9 @@ mod tests {
     #[tokio::test]
     async fn three_targets_by_their_best_place_without_those_that_the_group_has() {
         let found = answer(
-            "select g, best_offers(cast(t as int), cast(p as int)) as best from (values \
-             (1, 10, 7), (1, 10, 5), (1, 20, 6), (1, 30, 1), (1, 30, 0), (1, 40, 9), (1, 50, 8), \
-             (2, 10, 0), (2, -10, 3), (3, 10, null), (3, null, 1)) as offers (g, t, p) group by g order by g",
+            "select g, best_offers(t, p) as best from (values \
+             (1, [10, 10, 20], [7, 5, 6]), (1, [30], [1]), (1, [30, 40, 50], [0, 9, 8]), (2, [10, -10], [0, 3]), \
+             (3, [10, null], [null, 1]), (3, null, [1])) as offers (g, t, p) group by g order by g",
         )
         .await;
         for line in ["| 1 | [5, 6, 8] |", "| 2 | [3]       |", "| 3 | []        |"] {
@@ -214,7 +226,7 @@ mod tests {
              from generate_series(1, 60000)), \
              targets as (select g, t, min(p) as p from offers group by g, t), \
              expected as (select g, array_slice(array_sort(array_agg(p) filter (where p > 0)), 1, 3) as best from targets group by g), \
-             found as (select g, best_offers(t, p) as best from offers group by g) \
+             found as (select g, best_offers([t], [p]) as best from offers group by g) \
              select count(*) as groups, count(*) filter (where found.best <> expected.best) as wrong \
              from found inner join expected on expected.g = found.g",
         )
@@ -225,8 +237,8 @@ mod tests {
     #[tokio::test]
     async fn without_groups_and_filtered() {
         let found = answer(
-            "select best_offers(cast(t as int), cast(p as int)) filter (where p > 3) as few, \
-             best_offers(cast(t as int), cast(p as int)) as whole from (values (1, 4), (2, 1), (3, 6)) as offers (t, p)",
+            "select best_offers([t], [p]) filter (where p > 3) as few, best_offers([t], [p]) as whole \
+             from (values (1, 4), (2, 1), (3, 6)) as offers (t, p)",
         )
         .await;
         assert!(found.contains("| [4, 6] | [1, 4, 6] |"), "{found}");

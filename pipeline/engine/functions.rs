@@ -16,7 +16,7 @@ use super::favourite::Favourite;
 use crate::calendar::parse_jalali_date;
 
 /// Makes the functions known to a session: `jalali_date(text)`, `epoch_seconds(n)`, `epoch_millis(n)`,
-/// `epoch_micros(n)`, `best_offers(target, place)`, `favourite(name, orders, revenue)`.
+/// `epoch_micros(n)`, `best_offers(targets, places)`, `favourite(name, orders, revenue)`.
 pub fn register(context: &SessionContext) {
     for function in all() {
         context.register_udf(function);

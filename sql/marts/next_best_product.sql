@@ -46,30 +46,39 @@ targets as (
 
 ),
 
+-- What owning a product says: what it is bought with, and, as place 0, that it is there already. In lists, so that a
+-- customer's product stays one row.
+entries as (
+
+    select product_id, target, place from pairs
+    union all
+    select product_id, target, cast(0 as int) as place from targets
+
+),
+
+offers as (
+
+    select
+        product_id,
+        array_agg(target order by place, target) as targets,
+        array_agg(place order by place, target) as places
+    from entries
+    group by product_id
+
+),
+
 owned as (
 
     select customer_id, product_id from customer_products
 
 ),
 
--- Place 0 stands for what the customer has already.
-offers as (
-
-    select owned.customer_id, pairs.target, pairs.place
-    from pairs
-    inner join owned on owned.product_id = pairs.product_id
-    union all
-    select owned.customer_id, targets.target, cast(0 as int) as place
-    from targets
-    inner join owned on owned.product_id = targets.product_id
-
-),
-
 best_places as (
 
-    select customer_id, best_offers(target, place) as places
+    select owned.customer_id, best_offers(offers.targets, offers.places) as places
     from offers
-    group by customer_id
+    inner join owned on owned.product_id = offers.product_id
+    group by owned.customer_id
 
 ),
 

@@ -142,7 +142,8 @@ impl Builder<'_> {
         let create = || {
             let checks = RowChecks::new(&model.columns, &model.grain)?;
             let out = ParquetOut::create(local.path(), model.schema(), Some(checks))?;
-            Ok(if model.is_published() { out.totalling(Totals::of(&model.columns)) } else { out })
+            let out = if model.is_published() { out.totalling(Totals::of(&model.columns)) } else { out };
+            if self.resolver.ground(false).catalog.is_read_until(&model.name) { out.by_day("day") } else { Ok(out) }
         };
         let (partition, tables) = (slot.partition, tables(self.resolver, model, slot, known)?);
         let (out, effort) = match self.batch(model)? {
@@ -166,7 +167,7 @@ impl Builder<'_> {
         self.lake.put_file(&path, local.path()).await?;
         let file = written.print.at(path, written.rows);
         self.resolver.damages.mended([&file]);
-        let (mut violations, mut warnings, totals) = (written.violations, vec![], written.totals);
+        let (mut violations, mut warnings) = (written.violations, vec![]);
         let this = TaskTable::of_files("this", model.schema(), [&file]);
         for check in &model.checks {
             violations.extend(self.check(model, slot, check, &tables, &this).await?);
@@ -176,7 +177,8 @@ impl Builder<'_> {
         }
         let counts = self.counts(model, partition, &tables, &this, file.rows).await?;
         let checks = model.columns.iter().map(|c| c.checks.len() as u64).sum::<u64>() + model.checks.len() as u64 + 1;
-        Ok((PartitionRecord { key, file, parts, violations, warnings, checks, counts, totals }, effort))
+        let (totals, days) = (written.totals, written.days);
+        Ok((PartitionRecord { key, file, parts, violations, warnings, checks, counts, totals, days }, effort))
     }
 
     fn batch(&self, model: &Model) -> Result<Option<RecordBatch>> {
@@ -287,7 +289,8 @@ fn tables(resolver: &Resolver<'_>, model: &Model, slot: &Slot, known: &Known) ->
         },
         Table::Model(name) => {
             let files = reads.slots.iter().filter_map(|slot| known.get(slot));
-            Ok(TaskTable::of_files(name, resolver.model(name)?.schema(), files.map(|record| &record.file)))
+            let table = TaskTable::of_files(name, resolver.model(name)?.schema(), files.map(|record| &record.file));
+            Ok(TaskTable { until: resolver.until(reads.read, slot), ..table })
         }
     };
     resolver.reads(model, slot)?.into_iter().map(table).collect()

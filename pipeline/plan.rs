@@ -221,12 +221,20 @@ impl Known {
         self.0.get(slot).or_else(own)?.as_ref()
     }
 
-    /// A digest over the content of some slots; `None` while one of them is still open.
-    fn digest(&self, slots: &[Slot]) -> Option<Digest> {
+    /// A digest over the content of some slots, or of their days up to one; `None` while one of them is still open.
+    fn digest(&self, slots: &[Slot], until: Option<NaiveDate>) -> Option<Digest> {
         let mut hasher = KeyHasher::new("table");
         for slot in slots {
             let record = self.get(slot)?;
-            hasher.part("partition", &slot.partition.to_string()).part("digest", &record.file.digest.hex());
+            hasher.part("partition", &slot.partition.to_string());
+            match until.zip(record.days.as_ref()) {
+                None => _ = hasher.part("digest", &record.file.digest.hex()),
+                Some((until, days)) => {
+                    for (day, digest) in days.range(..=until) {
+                        hasher.part("day", &day.to_string()).part("digest", &digest.hex());
+                    }
+                }
+            }
         }
         Some(hasher.finish())
     }
@@ -270,6 +278,11 @@ impl<'a> Resolver<'a> {
         reads.collect()
     }
 
+    /// The last day of which a slot sees a table's rows, where it reads these up to the as-of date only.
+    pub fn until(&self, read: &Read, slot: &Slot) -> Option<NaiveDate> {
+        read.until_as_of.then(|| self.ground(slot.eve || read.form == Form::Yesterday).as_of)
+    }
+
     pub fn parameters(&self, model: &Model, slot: &Slot) -> Result<BTreeMap<String, ScalarValue>> {
         self.ground(slot.eve).parameters(model, slot.partition)
     }
@@ -281,7 +294,7 @@ impl<'a> Resolver<'a> {
         for ReadPartitions { read, slots } in self.reads(model, slot)? {
             let digest = match &read.table {
                 Table::Source(name) => Some(self.today.sources.input_digest(name, slot.partition)),
-                Table::Model(_) => known.digest(&slots),
+                Table::Model(_) => known.digest(&slots, self.until(read, slot)),
             };
             match digest {
                 Some(digest) => inputs.insert(read.table.to_string(), digest.to_string()).is_some(),
@@ -403,9 +416,12 @@ impl<'a> Resolver<'a> {
             return Ok(true);
         }
         let (of_eve, of_today) = (self.reads(model, eve)?, self.reads(model, &own)?);
+        let open_month = PartitionId::Month(self.today.as_of_month());
         Ok(of_eve.iter().zip(&of_today).any(|(eve, own)| {
             let partitions = |slots: &[Slot]| slots.iter().map(|slot| slot.partition).collect::<Vec<_>>();
-            partitions(&eve.slots) != partitions(&own.slots) || eve.slots.iter().any(|slot| differing.contains(slot))
+            partitions(&eve.slots) != partitions(&own.slots)
+                || eve.slots.iter().any(|slot| differing.contains(slot))
+                || (own.read.until_as_of && partitions(&own.slots).contains(&open_month))
         }))
     }
 

@@ -200,6 +200,9 @@ pub struct PartitionRecord {
     /// none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub totals: Option<BTreeMap<String, String>>,
+    /// A digest over each day's rows, where some model reads them up to the as-of date only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub days: Option<BTreeMap<NaiveDate, Digest>>,
 }
 
 /// Partitions by model.

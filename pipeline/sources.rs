@@ -250,6 +250,7 @@ impl Source {
             files: self.delivered(partition).iter().map(ranked).collect(),
             departed: homes.departed.get(&partition).map(|file| (self.home_key().to_owned(), ScanFile::from(file))),
             arrived: homes.arrived.get(&partition).map(ScanFile::from),
+            until: None,
         }
     }
 }

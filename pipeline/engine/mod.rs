@@ -3,6 +3,7 @@
 //! Nothing else in the code holds a session. A distributed engine would take this one function's place.
 
 mod best_offers;
+mod days;
 mod effort;
 mod favourite;
 mod functions;
@@ -27,7 +28,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Date32Type, SchemaRef};
+use chrono::NaiveDate;
 use datafusion::catalog::MemorySchemaProvider;
 use datafusion::common::ScalarValue;
 use datafusion::error::DataFusionError;
@@ -35,7 +37,7 @@ use datafusion::execution::context::SQLOptions;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::physical_plan::{ExecutionPlan, displayable, execute_stream};
-use datafusion::prelude::{JoinType, SessionConfig, SessionContext};
+use datafusion::prelude::{JoinType, SessionConfig, SessionContext, col, lit};
 use futures::StreamExt;
 use url::Url;
 
@@ -70,6 +72,8 @@ pub struct TaskTable {
     pub departed: Option<(String, ScanFile)>,
     /// Rows to add, in files that carry `delivery` themselves.
     pub arrived: Option<ScanFile>,
+    /// Rows whose `day` lies after this one aren't there.
+    pub until: Option<NaiveDate>,
 }
 
 impl From<&LakeFile> for ScanFile {
@@ -82,7 +86,7 @@ impl TaskTable {
     /// A model's table: the rows of some of its partitions' files.
     pub fn of_files<'a>(name: &str, schema: SchemaRef, files: impl IntoIterator<Item = &'a LakeFile>) -> Self {
         let files = files.into_iter().map(ScanFile::from).collect();
-        Self { name: name.to_owned(), source: false, schema, files, departed: None, arrived: None }
+        Self { name: name.to_owned(), source: false, schema, files, departed: None, arrived: None, until: None }
     }
 }
 
@@ -247,11 +251,15 @@ impl Engine {
     async fn register(&self, context: &SessionContext, table: &TaskTable) -> Result<(), DataFusionError> {
         let name = if table.source { format!("source.{}", table.name) } else { table.name.clone() };
         let provider = self.table(table.schema.clone(), table.files.clone(), table.source)?;
-        if table.departed.is_none() && table.arrived.is_none() {
+        if table.departed.is_none() && table.arrived.is_none() && table.until.is_none() {
             context.register_table(name.as_str(), provider)?;
             return Ok(());
         }
         let mut frame = context.read_table(provider)?;
+        if let Some(until) = table.until {
+            let until = ScalarValue::Date32(Some(Date32Type::from_naive_date(until)));
+            frame = frame.filter(col("day").lt_eq(lit(until)))?;
+        }
         if let Some((key, file)) = &table.departed {
             let keys = context.read_table(self.table(table::key_schema(), vec![file.clone()], false)?)?;
             frame = frame.join(keys, JoinType::LeftAnti, &[key], &["key"], None)?;

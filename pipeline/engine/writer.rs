@@ -11,13 +11,15 @@ use arrow::compute::{BatchCoalescer, CastOptions, cast, cast_with_options, filte
 use arrow::datatypes::{DataType, Float64Type, SchemaRef};
 use arrow::row::{OwnedRow, RowConverter, SortField};
 use arrow::util::display::FormatOptions;
+use chrono::NaiveDate;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 
+use super::days::Days;
 use super::{Sink, Totals};
 use crate::error::{Error, Result};
-use crate::lake::{Fingerprint, HashingWriter};
+use crate::lake::{Digest, Fingerprint, HashingWriter};
 use crate::model::{Column, ColumnCheck};
 
 /// Rows of a batch as it reaches the Parquet writer. Page cuts follow batches, so this is part of the format.
@@ -155,6 +157,7 @@ pub struct ParquetOut {
     schema: SchemaRef,
     checks: Option<RowChecks>,
     totals: Option<Totals>,
+    days: Option<Days>,
     coalescer: BatchCoalescer,
     writer: ArrowWriter<HashingWriter<BufWriter<File>>>,
     rows: u64,
@@ -167,6 +170,8 @@ pub struct Written {
     pub violations: Vec<Violation>,
     /// Sums by column, where they were asked for.
     pub totals: Option<BTreeMap<String, String>>,
+    /// A digest over each day's rows, where it was asked for.
+    pub days: Option<BTreeMap<NaiveDate, Digest>>,
 }
 
 impl ParquetOut {
@@ -174,12 +179,17 @@ impl ParquetOut {
         let file = HashingWriter::new(BufWriter::with_capacity(1 << 20, File::create(path)?));
         let writer = ArrowWriter::try_new(file, schema.clone(), Some(writer_properties()?))?;
         let coalescer = BatchCoalescer::new(schema.clone(), BATCH_ROWS);
-        Ok(Self { schema, checks, totals: None, coalescer, writer, rows: 0 })
+        Ok(Self { schema, checks, totals: None, days: None, coalescer, writer, rows: 0 })
     }
 
     /// Takes sums of what is written, too.
     pub fn totalling(self, totals: Totals) -> Self {
         Self { totals: Some(totals), ..self }
+    }
+
+    /// Takes digests of what is written day by day, too.
+    pub fn by_day(self, column: &str) -> Result<Self> {
+        Ok(Self { days: Some(Days::new(&self.schema, column)?), ..self })
     }
 
     /// Bytes that the writer holds for the row group in progress.
@@ -200,6 +210,9 @@ impl ParquetOut {
         if let Some(totals) = &mut self.totals {
             totals.add(&batch);
         }
+        if let Some(days) = &mut self.days {
+            days.add(&batch)?;
+        }
         self.rows += batch.num_rows() as u64;
         self.coalescer.push_batch(batch)?;
         while let Some(full) = self.coalescer.next_completed_batch() {
@@ -217,7 +230,8 @@ impl ParquetOut {
         let (buffered, print) = hashing.finish();
         buffered.into_inner().map_err(|e| Error::world("local disk", e.error()))?;
         let violations = self.checks.map(|c| c.violations).unwrap_or_default();
-        Ok(Written { print, rows: self.rows, violations, totals: self.totals.map(Totals::finish) })
+        let (totals, days) = (self.totals.map(Totals::finish), self.days.map(Days::finish));
+        Ok(Written { print, rows: self.rows, violations, totals, days })
     }
 }
 

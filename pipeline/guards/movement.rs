@@ -300,6 +300,7 @@ mod tests {
             checks: 0,
             counts: None,
             totals: Some(sums.iter().map(|(column, sum)| ((*column).to_owned(), (*sum).to_owned())).collect()),
+            days: None,
         }
     }
 

@@ -147,6 +147,9 @@ pub struct Dependency {
     /// How far back, for `last`: `90 days`, or a parameter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last: Option<String>,
+    /// Of the rows, only those whose `day` isn't after the as-of date.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub until_as_of: bool,
 }
 
 /// Which partitions of a table a model reads.
@@ -393,7 +396,7 @@ fn dependency(project: &Project, model: &Model, read: &Read) -> Dependency {
         Form::Last(model::Span::Parameter(name)) => Some(format!("${name}")),
         _ => None,
     };
-    Dependency { table: read.table.to_string(), reads, last }
+    Dependency { table: read.table.to_string(), reads, last, until_as_of: read.until_as_of }
 }
 
 /// `run_log` and `data_quality` are made of the snapshot itself.

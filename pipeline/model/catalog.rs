@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use arrow::datatypes::DataType;
 use datafusion::execution::SessionState;
 use datafusion::prelude::SessionContext;
 use include_dir::{Dir, DirEntry, include_dir};
@@ -105,6 +106,12 @@ impl Catalog {
             }
         }
         found
+    }
+
+    /// Whether some model reads this one's rows up to the as-of date only.
+    pub fn is_read_until(&self, name: &str) -> bool {
+        let mut reads = self.models.values().flat_map(|model| &model.reads);
+        reads.any(|read| read.until_as_of && read.model_name() == Some(name))
     }
 
     pub fn names(&self) -> impl Iterator<Item = &str> {
@@ -313,18 +320,21 @@ fn require_order(grain: &[String], order: &[String]) -> Result<()> {
 }
 
 fn reads(name: &str, front: &FrontMatter, tables: &BTreeSet<Table>) -> Result<Vec<Read>> {
-    let forms = front.forms()?;
-    for (table, _) in &forms {
+    let asked = front.reads()?;
+    for (table, _) in &asked {
         if !tables.contains(&Table::Model(table.clone())) {
             return Err(Error::config(format!("[reads] names `{table}`, which the SELECT does not read")));
         }
     }
-    let form = |table: &Table| match table {
-        Table::Model(t) if t == name => Form::Fold,
-        Table::Model(t) => forms.iter().find(|(f, _)| f == t).map_or(Form::Default, |(_, form)| form.clone()),
-        Table::Source(_) => Form::Default,
+    let read = |table: &Table| {
+        let asked = asked.iter().find(|(named, _)| *table == Table::Model(named.clone())).map(|(_, asked)| asked);
+        let form = match table {
+            Table::Model(itself) if itself == name => Form::Fold,
+            _ => asked.map_or(Form::Default, |asked| asked.form.clone()),
+        };
+        Read { table: table.clone(), form, until_as_of: asked.is_some_and(|asked| asked.until_as_of) }
     };
-    Ok(tables.iter().map(|table| Read { table: table.clone(), form: form(table) }).collect())
+    Ok(tables.iter().map(read).collect())
 }
 
 fn seed_faults(file: &SourceFile) -> Vec<String> {
@@ -414,7 +424,7 @@ fn relations(model: &Model, models: &BTreeMap<String, Model>) -> Vec<String> {
         };
         match models.get(name) {
             None => complaints.push(complain(unknown_table(name, models))),
-            Some(read_model) => complaints.extend(relation(model, read_model, &read.form).map(complain)),
+            Some(read_model) => complaints.extend(relation(model, read_model, read).map(complain)),
         }
     }
     complaints
@@ -426,12 +436,16 @@ fn unknown_table(name: &str, models: &BTreeMap<String, Model>) -> String {
     format!("there is no model `{name}`{hint}")
 }
 
-fn relation(reader: &Model, read: &Model, form: &Form) -> Option<String> {
+fn relation(reader: &Model, read: &Model, asked: &Read) -> Option<String> {
+    let has_days = read.columns.iter().any(|column| column.name == "day" && column.data_type == DataType::Date32);
+    if asked.until_as_of && !(read.monthly && has_days) {
+        return Some(format!("[reads] {}: `until` is for monthly models with a date column `day`", read.name));
+    }
     let timeless = read.layer == Layer::Seed || matches!(read.body, Body::Calendar | Body::CalendarPeriods);
     if read.layer > reader.layer && !timeless {
         return Some(format!("a {} model may not read the {} `{}`", reader.layer, read.layer, read.name));
     }
-    match form {
+    match &asked.form {
         Form::Fold if !reader.monthly => Some("a model that names itself must have partition = \"month\"".to_owned()),
         Form::Latest if reader.monthly || !read.monthly => {
             Some(format!("[reads] {} = \"latest\": for an unpartitioned model that reads a monthly one", read.name))

@@ -102,9 +102,22 @@ struct RawColumn {
 
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
-pub(super) enum RawForm {
+enum RawForm {
     Named(String),
-    Last { last: String },
+    Spelled(Spelled),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Spelled {
+    last: Option<String>,
+    until: Option<String>,
+}
+
+/// How `[reads]` asks for a table.
+pub(super) struct Asked {
+    pub form: super::Form,
+    pub until_as_of: bool,
 }
 
 impl FrontMatter {
@@ -139,16 +152,17 @@ impl FrontMatter {
         Ok((checks(&self.checks, "checks", &self.head)?, checks(&self.warnings, "warnings", &self.head)?))
     }
 
-    pub fn forms(&self) -> Result<Vec<(String, super::Form)>> {
+    pub fn reads(&self) -> Result<Vec<(String, Asked)>> {
         self.reads
             .iter()
             .map(|(table, value)| {
                 let raw: RawForm = value.clone().try_into().map_err(|_| {
                     Error::config(format!(
-                        "[reads] {table}: expected \"latest\", \"reference\", \"yesterday\" or {{ last = \"90 days\" }}"
+                        "[reads] {table}: expected \"latest\", \"reference\", \"yesterday\" or \
+                         {{ last = \"90 days\", until = \"as_of\" }}, either of the two or both"
                     ))
                 })?;
-                Ok((table.clone(), form(table, &raw)?))
+                Ok((table.clone(), asked(table, &raw)?))
             })
             .collect()
     }
@@ -181,17 +195,30 @@ fn lines(key: &str, head: &str) -> BTreeMap<String, usize> {
     table.iter().map(|(name, value)| (name.get_ref().to_string(), line(value.span().start))).collect()
 }
 
-fn form(table: &str, raw: &RawForm) -> Result<super::Form> {
+fn asked(table: &str, raw: &RawForm) -> Result<Asked> {
+    let named = |form| Ok(Asked { form, until_as_of: false });
     match raw {
-        RawForm::Named(name) if name == "latest" => Ok(super::Form::Latest),
-        RawForm::Named(name) if name == "reference" => Ok(super::Form::Reference),
-        RawForm::Named(name) if name == "yesterday" => Ok(super::Form::Yesterday),
+        RawForm::Named(name) if name == "latest" => named(super::Form::Latest),
+        RawForm::Named(name) if name == "reference" => named(super::Form::Reference),
+        RawForm::Named(name) if name == "yesterday" => named(super::Form::Yesterday),
         RawForm::Named(name) => Err(Error::config(format!(
-            "[reads] {table}: no such form as \"{name}\"; there are \"latest\", \"reference\", \"yesterday\" and {{ last = \"90 days\" }}"
+            "[reads] {table}: no such form as \"{name}\"; there are \"latest\", \"reference\", \"yesterday\" and \
+             {{ last = \"90 days\", until = \"as_of\" }}"
         ))),
-        RawForm::Last { last } => span(last).map(super::Form::Last).ok_or_else(|| {
-            Error::config(format!("[reads] {table}: `last` takes \"90 days\" or \"$parameter\", not \"{last}\""))
-        }),
+        RawForm::Spelled(Spelled { until: Some(until), .. }) if until != "as_of" => {
+            Err(Error::config(format!("[reads] {table}: `until` takes \"as_of\", not \"{until}\"")))
+        }
+        RawForm::Spelled(Spelled { last, until }) => {
+            let form = match last {
+                None => super::Form::Default,
+                Some(last) => span(last).map(super::Form::Last).ok_or_else(|| {
+                    Error::config(format!(
+                        "[reads] {table}: `last` takes \"90 days\" or \"$parameter\", not \"{last}\""
+                    ))
+                })?,
+            };
+            Ok(Asked { form, until_as_of: until.is_some() })
+        }
     }
 }
 

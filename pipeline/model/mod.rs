@@ -94,6 +94,8 @@ pub enum Span {
 pub struct Read {
     pub table: Table,
     pub form: Form,
+    /// Of its rows, only those whose `day` isn't after the as-of date.
+    pub until_as_of: bool,
 }
 
 impl Read {

@@ -4,7 +4,7 @@ grain = ["customer_id"]
 partition = "month"
 
 [reads]
-customer_days = { last = "365 days" }
+customer_days = { last = "365 days", until = "as_of" }
 
 [columns]
 customer_id = { type = "text", doc = "The customer: someone with a purchase by the month's end.", checks = ["not_null"] }
@@ -179,7 +179,7 @@ days as (
         cast($period_end - day as bigint) as age_days
     from customer_days
     -- A literal bound lets whole files be skipped: no seven months are longer than 217 days.
-    where day > $period_end - greatest(2 * $trend_days, 217) and day <= $period_end
+    where day > $period_end - greatest(2 * $trend_days, 217)
 
 ),
 

@@ -3,6 +3,9 @@ description = "The fold: everyone's state (customers and leads) at the end of th
 grain = ["customer_id"]
 partition = "month"
 
+[reads]
+customer_days = { until = "as_of" }
+
 [columns]
 customer_id = { type = "text", doc = "The customer or lead.", checks = ["not_null"] }
 month_start = { type = "date", doc = "First day of the business month at whose end the row holds.", checks = ["not_null"] }
@@ -66,7 +69,7 @@ points_spent = { type = "decimal(28,4)", doc = "Points spent to date.", unit = "
 [checks]
 no_future_days = "select * from this where greatest(last_purchase_on, last_activity_on, first_seen_on) > $period_end"
 purchases_agree = "select * from this where (orders > 0) <> (first_purchase_on is not null) or (orders > 1) <> (second_purchase_on is not null) or purchase_days > orders"
-nobody_is_lost = "select customer_id from customer_days where day <= $period_end except select customer_id from this"
+nobody_is_lost = "select customer_id from customer_days except select customer_id from this"
 ---*/
 with before as (
 
@@ -90,7 +93,7 @@ first_days as (
 
     select customer_id, min(day) as day
     from customer_days
-    where orders > 0 and day <= $period_end
+    where orders > 0
     group by customer_id
 
 ),
@@ -104,7 +107,6 @@ ledger as (
     from customer_days as days
     left join before on before.customer_id = days.customer_id
     left join first_days on first_days.customer_id = days.customer_id
-    where days.day <= $period_end
 
 ),
 

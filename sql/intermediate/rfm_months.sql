@@ -4,7 +4,7 @@ grain = ["customer_id"]
 partition = "month"
 
 [reads]
-customer_days = { last = "$rfm_window_days" }
+customer_days = { last = "$rfm_window_days", until = "as_of" }
 
 [columns]
 customer_id = { type = "text", doc = "The customer: someone with a purchase by the month's end.", checks = ["not_null"] }
@@ -45,7 +45,7 @@ recent as (
 
     select customer_id, sum(orders) as orders, sum(revenue) as revenue
     from customer_days
-    where day > $period_end - $rfm_window_days and day <= $period_end
+    where day > $period_end - $rfm_window_days
     group by customer_id
 
 ),

@@ -398,16 +398,17 @@ select
     end as best_time_basis,
     nullif(concat_ws(',', memberships.lists, own_memberships.lists), '') as lists
 from people
-left join favourite_channels on favourite_channels.customer_id = people.customer_id
+-- Each join copies what came before it, and some hold it in memory. So what most people have comes while there is
+-- little of it, then what few have, and the wide tables last.
 left join favourites on favourites.customer_id = people.customer_id
+left join memberships on memberships.customer_id = people.customer_id
+left join engagement on engagement.customer_id = people.customer_id
+left join favourite_channels on favourite_channels.customer_id = people.customer_id
 left join open_tickets on open_tickets.customer_id = people.customer_id
 left join response_times on response_times.customer_id = people.customer_id
-left join engagement on engagement.customer_id = people.customer_id
 left join contact_channels on contact_channels.customer_id = people.customer_id
 left join own_times on own_times.customer_id = people.customer_id
-left join memberships on memberships.customer_id = people.customer_id
 left join own_memberships on own_memberships.customer_id = people.customer_id
--- The wide tables come last, for each join copies what came before it.
 left join profiles on profiles.customer_id = people.customer_id
 left join state on state.customer_id = people.customer_id
 cross join known

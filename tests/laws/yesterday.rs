@@ -1,5 +1,9 @@
 //! What a model reads as of the day before is made from today's inputs.
 
+use std::collections::BTreeSet;
+
+use bazgasht::model::{Catalog, Origin};
+
 use super::{built, order, published, shop};
 use crate::support::Shop;
 
@@ -49,11 +53,56 @@ fn what_last_night_built_is_the_day_before_of_tonight() {
     let shop = growing();
     shop.publish("2024-03-01");
     // Only what the new day touches is built: its eve is what the last night left in the lake.
-    assert_eq!(
-        built(&shop, "2024-03-02"),
-        ["ledger 2024-03", "state 2024-03", "customers all", "growth all", "monthly_sales 2024-03"]
-    );
+    assert_eq!(built(&shop, "2024-03-02"), ["state 2024-03", "customers all", "growth all", "monthly_sales 2024-03"]);
     assert_eq!(built(&shop, "2024-03-02"), Vec::<String>::new());
+}
+
+#[test]
+fn a_new_days_rows_leave_the_day_before_as_it_was() {
+    let shop = shop();
+    shop.write("sql/marts/growth.sql", GROWTH);
+    shop.write("raw/1.ndjson", order("a", "c1", "2024-02-28", "10") + &order("b", "c1", "2024-03-01", "5"));
+    shop.publish("2024-03-01");
+    shop.write("raw/2.ndjson", order("c", "c2", "2024-03-02", "30"));
+    let once = [
+        "stg_orders 2024-03",
+        "ledger 2024-03",
+        "state 2024-03",
+        "customers all",
+        "growth all",
+        "monthly_sales 2024-03",
+    ];
+    assert_eq!(built(&shop, "2024-03-02"), once);
+    assert_eq!(growth(&shop), ["c2 30.0000"]);
+    // A row of the day before that comes late is another matter.
+    shop.write("raw/3.ndjson", order("d", "c2", "2024-03-02", "1") + &order("e", "c3", "2024-03-03", "2"));
+    let twice = [
+        "stg_orders 2024-03",
+        "ledger 2024-03",
+        "state 2024-03",
+        "state 2024-03",
+        "customers all",
+        "customers all",
+        "growth all",
+        "monthly_sales 2024-03",
+    ];
+    assert_eq!(built(&shop, "2024-03-03"), twice);
+    assert_eq!(growth(&shop), ["c3 2.0000"]);
+}
+
+#[test]
+fn rows_up_to_the_as_of_date_are_asked_for_where_there_are_days() {
+    let shop = growing();
+    for (asked, complaint) in [
+        (r#"{ until = "as_of" }"#, "[reads] state: `until` is for monthly models with a date column `day`"),
+        (r#"{ until = "now" }"#, "[reads] state: `until` takes \"as_of\", not \"now\""),
+        (r#"{ up_to = "as_of" }"#, "[reads] state: expected"),
+    ] {
+        shop.write("sql/marts/growth.sql", GROWTH.replace("\"latest\"", asked));
+        let loaded = Catalog::load(&Origin::Folder(shop.path("sql")), None, &BTreeSet::from(["orders".to_owned()]));
+        let complaints = loaded.err().expect("refused").to_string();
+        assert!(complaints.contains(complaint), "{complaints}");
+    }
 }
 
 #[test]

@@ -2,6 +2,8 @@
 description = "One row per customer: everything up to the month's end."
 grain = ["customer_id"]
 partition = "month"
+[reads]
+ledger = { until = "as_of" }
 [columns]
 customer_id = { type = "text", doc = "The customer." }
 orders = { type = "int64", doc = "Purchases to date." }

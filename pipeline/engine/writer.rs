@@ -192,9 +192,9 @@ impl ParquetOut {
         Ok(Self { days: Some(Days::new(&self.schema, column)?), ..self })
     }
 
-    /// Bytes that the writer holds for the row group in progress.
+    /// Bytes of memory that the writer holds for the row group in progress: many times what they will be when encoded.
     pub fn buffered_bytes(&self) -> usize {
-        self.writer.in_progress_size() + self.coalescer.size()
+        self.writer.memory_size() + self.coalescer.size()
     }
 
     /// Ends the row group in progress, to give its memory back.

@@ -26,9 +26,9 @@ use crate::snapshot::{ExtractRecord, PartitionId};
 use crate::storage::Storage;
 
 /// An export of many years writes many months at once; past so many bytes the fullest one is written out.
-const BUFFERED_BYTES_MAX: usize = 64 * 1024 * 1024;
+const BUFFERED_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Past so many key hashes in memory, those of the month that holds most are moved to disk.
-const KEYS_HELD_MAX: usize = 2 << 20;
+const KEYS_HELD_MAX: usize = 1 << 20;
 /// Rejects are handed to their file in batches of so many.
 const REJECTS_PER_BATCH: usize = 1024;
 

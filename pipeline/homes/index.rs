@@ -16,7 +16,7 @@ use crate::storage::Storage;
 
 /// So many hashes are held in memory at once (24 bytes each); more are looked at in several passes, each of which reads
 /// its own part of every file.
-const HASHES_PER_PASS: u64 = 2_000_000;
+const HASHES_PER_PASS: u64 = 1_000_000;
 
 /// The hash that stands for a key in the index.
 pub fn hash_key(key: &str) -> u64 {
@@ -47,7 +47,8 @@ struct Place {
 }
 
 async fn places(lake: &Storage, keyed: &Keyed<'_>, pass: &RangeInclusive<u64>) -> Result<Vec<Place>> {
-    let mut places = Vec::new();
+    // Hashes lie evenly, so a pass has hardly more than its share.
+    let mut places = Vec::with_capacity(keyed.hashes().min(HASHES_PER_PASS + HASHES_PER_PASS / 8) as usize);
     let mut parts = std::pin::pin!(keyed.parts(lake, pass.clone()));
     while let Some(part) = parts.try_next().await? {
         let place = |(hash, index)| Some(Place { hash, partition: part.partition, extract: part.extract(index)? });

@@ -32,7 +32,7 @@ const SPLITS_MAX: u32 = u16::BITS;
 const OPENING_BYTES: u64 = 64 << 10;
 const READS_AT_ONCE: usize = 16;
 /// A file of more hashes is read so many at a time: what is in memory doesn't grow with a file.
-const HASHES_PER_PART: u64 = 256 << 10;
+const HASHES_PER_PART: u64 = 128 << 10;
 
 /// Some extracts of a source, in the order of their keys, and the files that their hashes are read from.
 pub(super) struct Keyed<'a> {

@@ -16,9 +16,9 @@ use flate2::write::GzEncoder;
 use super::staging;
 use crate::support::{Shop, tree};
 
-/// What a large input may take above a small one: the buffers of decoding, of the months in the making and of their keys,
-/// and what the allocator keeps.
-const GROWTH_MIB_MAX: u64 = 192;
+/// What a large input may take above a small one, however large: the buffers of decoding, of two years' months in the
+/// making and of their keys, and what the allocator keeps.
+const GROWTH_MIB_MAX: u64 = 256;
 
 fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| text.parse().unwrap_or_else(|e| panic!("{name}: {e}")))

@@ -2,8 +2,8 @@
 //! [--dir DIR] [--seed N] [--memory SIZE]`. In a debug build, 500 customers and 30 nights are a matter of minutes.
 //!
 //! The shop is two years old by its first night: what looks back a year has as much to look at in every night, and four in
-//! five of the customers of the last night are known by night 60. (With thirty days of logs behind the first night, night
-//! 365 costs about twice as much as night 60, for the shop is several times larger.)
+//! five of the customers of the last night are known by night 60. (With thirty days of logs behind the first night, a night
+//! at the end cost 1.6 times as much as one around night 60: the shop had grown as much.)
 //!
 //! A made-up shop's files of a day lie in `raw` half an hour after midnight, one in twenty of them up to five days later.
 //! The real pipeline runs in a child process, by a real schedule with `extract`, `publish` and `gc`, on a clock that

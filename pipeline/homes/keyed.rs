@@ -255,7 +255,7 @@ impl<'a> Large<'a> {
     /// An index before which all hashes are below `bound`, near the first that isn't: hashes lie evenly between
     /// nought and the greatest of 64 bits, but for those of a key that has many rows.
     async fn seek(&self, bound: u64) -> Result<u64> {
-        let expected = u128::from(self.read.file.rows) * u128::from(bound) >> 64;
+        let expected = (u128::from(self.read.file.rows) * u128::from(bound)) >> 64;
         let mut step = HASHES_PER_PART / 16;
         let mut at = u64::try_from(expected).unwrap_or(0);
         loop {

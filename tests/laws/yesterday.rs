@@ -100,7 +100,7 @@ fn rows_up_to_the_as_of_date_are_asked_for_where_there_are_days() {
     ] {
         shop.write("sql/marts/growth.sql", GROWTH.replace("\"latest\"", asked));
         let loaded = Catalog::load(&Origin::Folder(shop.path("sql")), None, &BTreeSet::from(["orders".to_owned()]));
-        let complaints = loaded.err().expect("refused").to_string();
+        let complaints = loaded.expect_err("refused").to_string();
         assert!(complaints.contains(complaint), "{complaints}");
     }
 }

@@ -1,5 +1,5 @@
 /*---
-description = "One row per customer and business day with a purchase, also after the as-of date."
+description = "One row per customer and business day with a purchase."
 grain = ["customer_id", "day"]
 partition = "month"
 [columns]
@@ -10,6 +10,6 @@ revenue = { type = "decimal(28,4)", doc = "Net revenue.", unit = "currency" }
 ---*/
 select customer_id, day, count(*) as orders, sum(net_amount) as revenue
 from stg_orders
-where is_purchase
+where is_purchase and day <= $period_end
 group by customer_id, day
 order by customer_id, day

@@ -2,8 +2,6 @@
 description = "One row per customer and month."
 grain = ["customer_id"]
 partition = "month"
-[reads]
-ledger = { until = "as_of" }
 [columns]
 customer_id = { type = "text", doc = "The customer." }
 month_start = { type = "date", doc = "First day of the month." }

@@ -15,7 +15,7 @@ use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::utils::format_state_name;
 use datafusion::logical_expr::{Accumulator, AggregateUDFImpl, EmitTo, GroupsAccumulator, Signature, Volatility};
 
-use super::gathered::{Gathered, Kept, OneGroup, by_group, narrow, passes};
+use super::gathered::{Gathered, Kept, OneGroup, by_group, list_of, narrow, passes};
 
 const BEST: usize = 3;
 
@@ -28,10 +28,6 @@ impl BestOffers {
     pub(super) fn new() -> Self {
         Self { signature: Signature::user_defined(Volatility::Immutable) }
     }
-}
-
-fn list_of(item: DataType) -> DataType {
-    DataType::List(Arc::new(Field::new_list_field(item, true)))
 }
 
 impl AggregateUDFImpl for BestOffers {

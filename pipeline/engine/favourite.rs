@@ -17,7 +17,7 @@ use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::utils::format_state_name;
 use datafusion::logical_expr::{Accumulator, AggregateUDFImpl, EmitTo, GroupsAccumulator, Signature, Volatility};
 
-use super::gathered::{Gathered, Kept, OneGroup, by_group, narrow, passes};
+use super::gathered::{Gathered, Kept, OneGroup, by_group, list_of, narrow, passes};
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(super) struct Favourite {
@@ -32,10 +32,6 @@ impl Favourite {
 
 /// Revenue between partial aggregates: in the argument's own units, whatever its scale.
 const UNITS: DataType = DataType::Decimal128(38, 0);
-
-fn list_of(item: DataType) -> DataType {
-    DataType::List(Arc::new(Field::new_list_field(item, true)))
-}
 
 impl AggregateUDFImpl for Favourite {
     fn name(&self) -> &'static str {

@@ -3,8 +3,10 @@
 //! One sort of what was kept takes a fraction of the time and memory that a table of groups within groups does.
 
 use std::fmt::Debug;
+use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, BooleanArray};
+use arrow::datatypes::{DataType, Field};
 use datafusion::common::ScalarValue;
 use datafusion::error::Result;
 use datafusion::logical_expr::{Accumulator, EmitTo, GroupsAccumulator};
@@ -25,6 +27,11 @@ pub(super) struct Gathered<K> {
 /// DataFusion numbers groups with `usize`; there is no memory for so many that `u32` wouldn't do.
 pub(super) fn narrow(group: usize) -> u32 {
     u32::try_from(group).unwrap_or(u32::MAX)
+}
+
+/// What partial aggregates pass on of a group: a list.
+pub(super) fn list_of(item: DataType) -> DataType {
+    DataType::List(Arc::new(Field::new_list_field(item, true)))
 }
 
 /// The rows that an aggregate's FILTER lets pass.

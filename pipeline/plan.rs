@@ -227,13 +227,17 @@ impl Known {
         for slot in slots {
             let record = self.get(slot)?;
             hasher.part("partition", &slot.partition.to_string());
-            match until.zip(record.days.as_ref()) {
-                None => _ = hasher.part("digest", &record.file.digest.hex()),
-                Some((until, days)) => {
+            match (until, &record.days) {
+                (Some(until), Some(days)) => {
                     for (day, digest) in days.range(..=until) {
                         hasher.part("day", &day.to_string()).part("digest", &digest.hex());
                     }
                 }
+                // Written when nobody read it so: which of its rows are seen is known by the date alone.
+                (Some(until), None) => {
+                    hasher.part("digest", &record.file.digest.hex()).part("until", &until.to_string());
+                }
+                (None, _) => _ = hasher.part("digest", &record.file.digest.hex()),
             }
         }
         Some(hasher.finish())
@@ -280,7 +284,7 @@ impl<'a> Resolver<'a> {
 
     /// The last day of which a slot sees a table's rows, where it reads these up to the as-of date only.
     pub fn until(&self, read: &Read, slot: &Slot) -> Option<NaiveDate> {
-        read.until_as_of.then(|| self.ground(slot.eve || read.form == Form::Yesterday).as_of)
+        read.until_as_of.then(|| self.ground(slot.eve).as_of)
     }
 
     pub fn parameters(&self, model: &Model, slot: &Slot) -> Result<BTreeMap<String, ScalarValue>> {

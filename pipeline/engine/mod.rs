@@ -20,7 +20,7 @@ pub use functions::register as register_functions;
 pub use lineage::{Origins, Trace, Use};
 pub use totals::Totals;
 pub(crate) use writer::row_text;
-pub use writer::{ParquetOut, RowChecks, Violation, writer_properties};
+pub use writer::{ParquetOut, RowChecks, Violation, Written, writer_properties};
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -192,16 +192,6 @@ impl ParquetOut {
         Ok(Self { days: Some(Days::new(&self.schema, column)?), ..self })
     }
 
-    /// Bytes of memory that the writer holds for the row group in progress: many times what they will be when encoded.
-    pub fn buffered_bytes(&self) -> usize {
-        self.writer.memory_size() + self.coalescer.size()
-    }
-
-    /// Ends the row group in progress, to give its memory back.
-    pub fn flush(&mut self) -> Result<()> {
-        Ok(self.writer.flush()?)
-    }
-
     pub fn write(&mut self, batch: &RecordBatch) -> Result<()> {
         let batch = conform(batch, &self.schema)?;
         if let Some(checks) = &mut self.checks {

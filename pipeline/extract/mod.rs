@@ -12,6 +12,7 @@ mod mapping;
 mod numbers;
 mod output;
 mod privacy;
+mod rows;
 mod rules;
 
 pub use mapping::{Mapping, RawShape};

@@ -15,6 +15,7 @@ use parquet::arrow::ArrowWriter;
 use twox_hash::XxHash3_64;
 
 use super::keys::Keys;
+use super::rows::Rows;
 use super::{Decoding, schema};
 use crate::calendar::{BusinessCalendar, Month};
 use crate::contract::SourceName;
@@ -25,16 +26,16 @@ use crate::lake::{self, Digest, Fingerprint, HashingWriter, LakeFile};
 use crate::snapshot::{ExtractRecord, PartitionId};
 use crate::storage::Storage;
 
-/// An export of many years writes many months at once; past so many bytes the fullest one is written out.
-const BUFFERED_BYTES_MAX: usize = 32 * 1024 * 1024;
-/// Past so many key hashes in memory, those of the month that holds most are moved to disk.
+/// An export of many years has rows of many months at once. Past so many bytes in memory, those of the month that holds
+/// most are moved to disk; likewise past so many key hashes.
+const HELD_BYTES_MAX: usize = 32 * 1024 * 1024;
 const KEYS_HELD_MAX: usize = 1 << 20;
 /// Rejects are handed to their file in batches of so many.
 const REJECTS_PER_BATCH: usize = 1024;
 
+/// What belongs in one month.
 struct MonthOut {
-    path: PathBuf,
-    out: ParquetOut,
+    rows: Rows,
     keys: Keys,
 }
 
@@ -210,20 +211,18 @@ impl Output {
         if batch.num_rows() == 0 {
             return Ok(());
         }
-        if !self.months.contains_key(&partition) {
-            let path = self.dir.join(format!("{partition}.parquet"));
-            let out = ParquetOut::create(&path, self.schema.clone(), None)?;
-            self.months.insert(partition, MonthOut { path, out, keys: Keys::new(self.key_per_row) });
-        }
-        let month = self.months.get_mut(&partition).ok_or_else(|| Error::bug("month vanished"))?;
+        let key_per_row = self.key_per_row;
+        let month = self
+            .months
+            .entry(partition)
+            .or_insert_with(|| MonthOut { rows: Rows::default(), keys: Keys::new(key_per_row) });
         let keys = batch.column(self.key_column).as_string::<i32>();
         month.keys.extend(keys.iter().flatten().map(hash_key));
-        month.out.write(batch)?;
-        let buffered: usize = self.months.values().map(|m| m.out.buffered_bytes()).sum();
-        if buffered > BUFFERED_BYTES_MAX
-            && let Some(fullest) = self.months.values_mut().max_by_key(|m| m.out.buffered_bytes())
+        month.rows.push(batch);
+        if self.months.values().map(|m| m.rows.held_bytes()).sum::<usize>() > HELD_BYTES_MAX
+            && let Some(fullest) = self.months.values_mut().max_by_key(|m| m.rows.held_bytes())
         {
-            fullest.out.flush()?;
+            fullest.rows.spill(&self.dir)?;
         }
         if self.months.values().map(|m| m.keys.held()).sum::<usize>() > KEYS_HELD_MAX
             && let Some(fullest) = self.months.values_mut().max_by_key(|m| m.keys.held())
@@ -241,9 +240,12 @@ impl Output {
         let dir = lake::extract_dir(source, &key);
         let (mut rows, mut keys) = (BTreeMap::new(), BTreeMap::new());
         for (partition, month) in std::mem::take(&mut self.months) {
-            let written = month.out.finish()?;
+            let local = self.dir.join(format!("{partition}.parquet"));
+            let (file, schema) = (local.clone(), Arc::clone(&self.schema));
+            let encode = move || month.rows.write(ParquetOut::create(&file, schema, None)?);
+            let written = tokio::task::spawn_blocking(encode).await.map_err(Error::bug)??;
             let path = format!("{dir}/{partition}.parquet");
-            lake.put_file(&path, &month.path).await?;
+            lake.put_file(&path, &local).await?;
             rows.insert(partition, written.print.at(path, written.rows));
             let local = self.dir.join(format!("{partition}.keys"));
             keys.insert(partition, upload_keys(lake, format!("{dir}/{partition}.keys"), &local, month.keys).await?);

@@ -47,9 +47,14 @@ with months as (
 
 ),
 
+-- One row for certain, as in rfm_by_month.
 month as (
 
-    select period_number, period_start, period_label, period_end = $period_end as is_complete
+    select
+        min(period_number) as period_number,
+        min(period_start) as period_start,
+        min(period_label) as period_label,
+        min(period_end) = $period_end as is_complete
     from months
     where day = $period_start
 

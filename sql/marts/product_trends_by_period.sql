@@ -166,24 +166,28 @@ dense as (
 
 ),
 
-totals as (
-
-    select grain, level, period_number, sum(revenue) as revenue
-    from dense
-    group by grain, level, period_number
-
-),
-
 shares as (
 
     select
-        dense.*,
-        cast(dense.revenue as double) / nullif(cast(totals.revenue as double), 0) as revenue_share
+        *,
+        cast(revenue as double) / nullif(cast(sum(revenue) over (partition by grain, level, period_number) as double), 0)
+            as revenue_share
     from dense
-    inner join totals
-        on totals.grain = dense.grain
-        and totals.level = dense.level
-        and totals.period_number = dense.period_number
+
+),
+
+-- An item has a row for every period since its first: the one before is the row before.
+compared as (
+
+    select
+        *,
+        cast(lag(nullif(customers, 0)) over item_periods as double) as previous_customers,
+        cast(lag(nullif(orders, 0)) over item_periods as double) as previous_orders,
+        cast(lag(nullif(quantity, 0)) over item_periods as double) as previous_quantity,
+        cast(lag(nullif(revenue, 0)) over item_periods as double) as previous_revenue,
+        lag(revenue_share) over item_periods as previous_revenue_share
+    from shares
+    window item_periods as (partition by level, grain, item order by period_number)
 
 ),
 
@@ -195,8 +199,6 @@ complete as (
         grain,
         period_number,
         cast(nullif(customers, 0) as double) as customers,
-        cast(nullif(orders, 0) as double) as orders,
-        cast(nullif(quantity, 0) as double) as quantity,
         cast(nullif(revenue, 0) as double) as revenue,
         revenue_share
     from shares
@@ -205,42 +207,37 @@ complete as (
 )
 
 select
-    shares.grain,
-    shares.period_start,
-    shares.period_label,
-    shares.is_complete,
-    shares.level,
-    case when shares.level = 'category' then nullif(shares.item, '') else products.category end as category,
-    case when shares.level = 'product' then shares.item end as product_id,
+    compared.grain,
+    compared.period_start,
+    compared.period_label,
+    compared.is_complete,
+    compared.level,
+    case when compared.level = 'category' then nullif(compared.item, '') else products.category end as category,
+    case when compared.level = 'product' then compared.item end as product_id,
     products.name as product_name,
-    shares.customers,
-    shares.orders,
-    shares.quantity,
-    shares.revenue,
-    shares.revenue_share,
-    shares.gross_profit,
-    cast(shares.gross_profit as double) / nullif(cast(shares.costed_revenue as double), 0) as margin,
-    case when known.page_views then shares.page_views end as page_views,
-    case when known.cart_adds then shares.cart_adds end as cart_adds,
-    case when shares.is_complete then shares.customers / previous.customers - 1 end as customers_growth,
-    case when shares.is_complete then shares.orders / previous.orders - 1 end as orders_growth,
-    case when shares.is_complete then cast(shares.quantity as double) / previous.quantity - 1 end as quantity_growth,
-    case when shares.is_complete then cast(shares.revenue as double) / previous.revenue - 1 end as revenue_growth,
-    case when shares.is_complete then shares.customers / last_year.customers - 1 end as customers_growth_last_year,
-    case when shares.is_complete then cast(shares.revenue as double) / last_year.revenue - 1 end as revenue_growth_last_year,
-    case when shares.is_complete then shares.revenue_share - previous.revenue_share end as revenue_share_change,
-    case when shares.is_complete then shares.revenue_share - last_year.revenue_share end as revenue_share_change_last_year
-from shares
+    compared.customers,
+    compared.orders,
+    compared.quantity,
+    compared.revenue,
+    compared.revenue_share,
+    compared.gross_profit,
+    cast(compared.gross_profit as double) / nullif(cast(compared.costed_revenue as double), 0) as margin,
+    case when known.page_views then compared.page_views end as page_views,
+    case when known.cart_adds then compared.cart_adds end as cart_adds,
+    case when compared.is_complete then compared.customers / compared.previous_customers - 1 end as customers_growth,
+    case when compared.is_complete then compared.orders / compared.previous_orders - 1 end as orders_growth,
+    case when compared.is_complete then cast(compared.quantity as double) / compared.previous_quantity - 1 end as quantity_growth,
+    case when compared.is_complete then cast(compared.revenue as double) / compared.previous_revenue - 1 end as revenue_growth,
+    case when compared.is_complete then compared.customers / last_year.customers - 1 end as customers_growth_last_year,
+    case when compared.is_complete then cast(compared.revenue as double) / last_year.revenue - 1 end as revenue_growth_last_year,
+    case when compared.is_complete then compared.revenue_share - compared.previous_revenue_share end as revenue_share_change,
+    case when compared.is_complete then compared.revenue_share - last_year.revenue_share end as revenue_share_change_last_year
+from compared
 cross join known
-left join products on products.product_id = shares.item and shares.level = 'product'
-left join complete as previous
-    on previous.level = shares.level
-    and previous.grain = shares.grain
-    and previous.period_number = shares.period_number - 1
-    and previous.item = shares.item
+left join products on products.product_id = compared.item and compared.level = 'product'
 left join complete as last_year
-    on last_year.level = shares.level
-    and last_year.grain = shares.grain
-    and last_year.period_number = shares.last_year_number
-    and last_year.item = shares.item
+    on last_year.level = compared.level
+    and last_year.grain = compared.grain
+    and last_year.period_number = compared.last_year_number
+    and last_year.item = compared.item
 order by grain, period_start, level, category, product_id

@@ -31,9 +31,14 @@ with scores as (
 
 ),
 
+-- An aggregate is one row for certain: each batch of customers meets it at once. Of a filter the engine can't know, and
+-- may let this row meet the customers one by one.
 month as (
 
-    select period_start, period_label, period_end = $period_end as is_complete
+    select
+        min(period_start) as period_start,
+        min(period_label) as period_label,
+        min(period_end) = $period_end as is_complete
     from calendar_periods
     where grain = 'month' and day = $period_start
 

@@ -49,9 +49,12 @@ newcomers as (
 
 ),
 
+-- One row for certain, as in rfm_by_month.
 month as (
 
-    select period_start, period_start - 1 as last_month_end from calendar_periods where grain = 'month' and day = $as_of
+    select min(period_start) as period_start, min(period_start) - 1 as last_month_end
+    from calendar_periods
+    where grain = 'month' and day = $as_of
 
 ),
 

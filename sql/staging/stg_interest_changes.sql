@@ -36,41 +36,32 @@ repeated as (
 
 versions as (
 
-    select profiles.*
+    select
+        profiles.*,
+        first_value(profiles.interest) over (
+            partition by profiles.person_id
+            order by profiles.updated_at desc nulls last, profiles.delivery desc, profiles.line desc, profiles.content_hash desc
+        ) as newest_interest
     from repeated
     inner join profiles on profiles.person_id = repeated.person_id
 
 ),
 
-newest as (
+dated as (
 
     select
-        person_id,
-        first_value(interest order by updated_at desc nulls last, delivery desc, line desc, content_hash desc) as interest
+        *,
+        max(case when interest is distinct from newest_interest then updated_at end) over (partition by person_id)
+            as last_other_at
     from versions
-    group by person_id
-
-),
-
-others as (
-
-    select versions.person_id, max(versions.updated_at) as last_other_at
-    from versions
-    inner join newest on newest.person_id = versions.person_id
-    where versions.interest is distinct from newest.interest
-    group by versions.person_id
 
 )
 
 select
-    versions.person_id as customer_id,
-    min(versions.updated_on) as interest_set_on,
-    first_value(
-        versions.content_hash order by versions.updated_at, versions.delivery, versions.line, versions.content_hash
-    ) as content_hash
-from versions
-inner join newest on newest.person_id = versions.person_id
-left join others on others.person_id = versions.person_id
-where versions.interest = newest.interest and coalesce(versions.updated_at > others.last_other_at, true)
-group by versions.person_id
+    person_id as customer_id,
+    min(updated_on) as interest_set_on,
+    first_value(content_hash order by updated_at, delivery, line, content_hash) as content_hash
+from dated
+where interest = newest_interest and coalesce(updated_at > last_other_at, true)
+group by person_id
 order by customer_id

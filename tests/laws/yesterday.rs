@@ -30,10 +30,13 @@ fn with_growth() -> Shop {
     shop.write("sql/marts/growth.sql", GROWTH);
     let ledger = include_str!("sql/intermediate/ledger.sql");
     shop.write("sql/intermediate/ledger.sql", ledger.replace(" and day <= $period_end", ""));
-    let sales = include_str!("sql/marts/monthly_sales.sql");
-    let cut = "partition = \"month\"\n[reads]\nledger = { until = \"as_of\" }\n";
-    shop.write("sql/marts/monthly_sales.sql", sales.replace("partition = \"month\"\n", cut));
+    shop.write("sql/marts/monthly_sales.sql", sales_until_the_as_of_date());
     shop
+}
+
+fn sales_until_the_as_of_date() -> String {
+    let cut = "partition = \"month\"\n[reads]\nledger = { until = \"as_of\" }\n";
+    include_str!("sql/marts/monthly_sales.sql").replace("partition = \"month\"\n", cut)
 }
 
 fn growing() -> Shop {
@@ -98,6 +101,25 @@ fn a_new_days_rows_leave_the_day_before_as_it_was() {
     ];
     assert_eq!(built(&shop, "2024-03-03"), twice);
     assert_eq!(growth(&shop), ["c3 2.0000"]);
+}
+
+#[test]
+fn a_table_that_was_written_before_anyone_read_it_so_is_cut_too() {
+    let march = |shop: &Shop| {
+        let rows = shop.mart("monthly_sales");
+        let rows = rows.iter().filter(|row| row["month_start"] == "2024-03-01");
+        rows.map(|row| format!("{} {}", row["customer_id"], row["revenue"])).collect::<Vec<_>>()
+    };
+    let shop = growing();
+    shop.write("sql/marts/monthly_sales.sql", include_str!("sql/marts/monthly_sales.sql"));
+    shop.publish("2024-03-01");
+    assert_eq!(march(&shop), ["c1 30.0000", "c2 47.0000"]);
+    shop.write("sql/marts/monthly_sales.sql", sales_until_the_as_of_date());
+    assert_eq!(built(&shop, "2024-03-01"), ["monthly_sales 2024-02", "monthly_sales 2024-03"]);
+    assert_eq!(march(&shop), ["c1 30.0000", "c2 7.0000"]);
+    // The ledger is as it was, but more of it is seen.
+    shop.publish("2024-03-02");
+    assert_eq!(march(&shop), ["c1 30.0000", "c2 47.0000"]);
 }
 
 #[test]

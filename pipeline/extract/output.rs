@@ -19,7 +19,7 @@ use super::rows::Rows;
 use super::{Decoding, schema};
 use crate::calendar::{BusinessCalendar, Month};
 use crate::contract::SourceName;
-use crate::engine::{ParquetOut, writer_properties};
+use crate::engine::{ParquetOut, Written, writer_properties};
 use crate::error::{Error, Result};
 use crate::homes::hash_key;
 use crate::lake::{self, Digest, Fingerprint, HashingWriter, LakeFile};
@@ -37,6 +37,27 @@ const REJECTS_PER_BATCH: usize = 1024;
 struct MonthOut {
     rows: Rows,
     keys: Keys,
+}
+
+/// The same in local files.
+struct Encoded {
+    rows: PathBuf,
+    written: Written,
+    keys: PathBuf,
+    keys_print: Fingerprint,
+    keys_count: u64,
+}
+
+impl MonthOut {
+    /// Writes files of this name.
+    fn encode(self, name: &Path, schema: &SchemaRef) -> Result<Encoded> {
+        let (rows, keys) = (name.with_extension("parquet"), name.with_extension("keys"));
+        let written = self.rows.write(ParquetOut::create(&rows, Arc::clone(schema), None)?)?;
+        let mut out = HashingWriter::new(BufWriter::new(File::create(&keys)?));
+        let keys_count = self.keys.write(&mut out)?;
+        let (_, keys_print) = out.finish();
+        Ok(Encoded { rows, written, keys, keys_print, keys_count })
+    }
 }
 
 /// The local files of one object in the making.
@@ -232,6 +253,18 @@ impl Output {
         Ok(())
     }
 
+    /// All months, one after the other, on one thread: each further one would keep memory that was freed.
+    async fn encode(&mut self) -> Result<Vec<(PartitionId, Encoded)>> {
+        let (months, dir, schema) = (std::mem::take(&mut self.months), self.dir.clone(), Arc::clone(&self.schema));
+        let encode = move || {
+            let encoded = |(partition, month): (PartitionId, MonthOut)| {
+                Ok((partition, month.encode(&dir.join(partition.to_string()), &schema)?))
+            };
+            months.into_iter().map(encoded).collect()
+        };
+        tokio::task::spawn_blocking(encode).await.map_err(Error::bug)?
+    }
+
     /// Moves everything into the lake under its key; returns the record that says so.
     pub async fn upload(mut self, lake: &Storage, source: &str, key: Digest) -> Result<ExtractRecord> {
         if !self.rejects.is_empty() {
@@ -239,16 +272,13 @@ impl Output {
         }
         let dir = lake::extract_dir(source, &key);
         let (mut rows, mut keys) = (BTreeMap::new(), BTreeMap::new());
-        for (partition, month) in std::mem::take(&mut self.months) {
-            let local = self.dir.join(format!("{partition}.parquet"));
-            let (file, schema) = (local.clone(), Arc::clone(&self.schema));
-            let encode = move || month.rows.write(ParquetOut::create(&file, schema, None)?);
-            let written = tokio::task::spawn_blocking(encode).await.map_err(Error::bug)??;
+        for (partition, month) in self.encode().await? {
             let path = format!("{dir}/{partition}.parquet");
-            lake.put_file(&path, &local).await?;
-            rows.insert(partition, written.print.at(path, written.rows));
-            let local = self.dir.join(format!("{partition}.keys"));
-            keys.insert(partition, upload_keys(lake, format!("{dir}/{partition}.keys"), &local, month.keys).await?);
+            lake.put_file(&path, &month.rows).await?;
+            rows.insert(partition, month.written.print.at(path, month.written.rows));
+            let path = format!("{dir}/{partition}.keys");
+            lake.put_file(&path, &month.keys).await?;
+            keys.insert(partition, month.keys_print.at(path, month.keys_count));
         }
         let rejects = match self.rejects_out.take() {
             Some((local, out)) => Some(upload_rejects(lake, lake::rejected_path(source, &key), &local, out).await?),
@@ -268,14 +298,6 @@ impl Output {
             warnings: self.warnings.into(),
         })
     }
-}
-
-async fn upload_keys(lake: &Storage, path: String, local: &Path, keys: Keys) -> Result<LakeFile> {
-    let mut out = HashingWriter::new(BufWriter::new(File::create(local)?));
-    let rows = keys.write(&mut out)?;
-    let (_, print) = out.finish();
-    lake.put_file(&path, local).await?;
-    Ok(print.at(path, rows))
 }
 
 async fn upload_rejects(lake: &Storage, path: String, local: &Path, out: ParquetOut) -> Result<LakeFile> {

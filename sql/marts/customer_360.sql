@@ -174,11 +174,16 @@ known as (
 
 ),
 
+-- Profiles know nobody twice: to look each up is cheaper than to tell all apart.
 people as (
 
     select customer_id from state
-    union
-    select customer_id from profiles where created_on is null or created_on <= $as_of
+    union all
+    select customer_id
+    from profiles
+    where
+        (created_on is null or created_on <= $as_of)
+        and not exists (select 1 from state where state.customer_id = profiles.customer_id)
 
 ),
 
@@ -259,60 +264,25 @@ engagement as (
 
 ),
 
-contact_channels as (
+-- Of equals the first by name wins: so hours have two digits.
+answers as (
 
-    select customer_id, favourite(channel, answers, 0) as channel from responses group by customer_id
+    select
+        customer_id,
+        favourite(channel, answers, 0) as channel,
+        favourite(lpad(cast(hour as varchar), 2, '0'), reads, 0) as hour,
+        favourite(cast(date_part('isodow', day) as varchar), reads, 0) as weekday,
+        coalesce(sum(reads), 0) >= greatest($min_best_time_events, 1) as has_own_times
+    from responses
+    group by customer_id
 
 ),
 
 reads as (
 
-    select customer_id, hour, date_part('isodow', day) as weekday, reads as events
+    select hour, date_part('isodow', day) as weekday, reads as events
     from responses
     where reads > 0
-
-),
-
--- Few people read often enough for hours of their own.
-readers as (
-
-    select customer_id from reads group by customer_id having sum(events) >= $min_best_time_events
-
-),
-
-own_reads as (
-
-    select reads.*
-    from readers
-    inner join reads on reads.customer_id = readers.customer_id
-
-),
-
-own_hours as (
-
-    select customer_id, first_value(hour order by events desc, hour) as best_hour
-    from (
-        select customer_id, hour, sum(events) as events from own_reads where hour is not null group by customer_id, hour
-    ) as hours
-    group by customer_id
-
-),
-
-own_weekdays as (
-
-    select customer_id, first_value(weekday order by events desc, weekday) as best_weekday
-    from (
-        select customer_id, weekday, sum(events) as events from own_reads group by customer_id, weekday
-    ) as weekdays
-    group by customer_id
-
-),
-
-own_times as (
-
-    select own_weekdays.customer_id, own_hours.best_hour, own_weekdays.best_weekday
-    from own_weekdays
-    left join own_hours on own_hours.customer_id = own_weekdays.customer_id
 
 ),
 
@@ -389,11 +359,11 @@ select
     case when known.interactions then coalesce(state.news_read, 0) end as news_read,
     case when known.interactions then coalesce(state.referrals, 0) end as referrals,
     case when known.interactions then coalesce(state.points_earned, 0) - coalesce(state.points_spent, 0) end as points_balance,
-    contact_channels.channel as preferred_contact_channel,
-    case when own_times.customer_id is null then project_hour.best_hour else own_times.best_hour end as best_hour,
-    case when own_times.customer_id is null then project_weekday.best_weekday else own_times.best_weekday end as best_weekday,
+    answers.channel as preferred_contact_channel,
+    case when answers.has_own_times then cast(answers.hour as int) else project_hour.best_hour end as best_hour,
+    case when answers.has_own_times then cast(answers.weekday as int) else project_weekday.best_weekday end as best_weekday,
     case
-        when own_times.customer_id is not null then 'own'
+        when answers.has_own_times then 'own'
         when project_weekday.best_weekday is not null then 'project'
     end as best_time_basis,
     nullif(concat_ws(',', memberships.lists, own_memberships.lists), '') as lists
@@ -406,8 +376,7 @@ left join engagement on engagement.customer_id = people.customer_id
 left join favourite_channels on favourite_channels.customer_id = people.customer_id
 left join open_tickets on open_tickets.customer_id = people.customer_id
 left join response_times on response_times.customer_id = people.customer_id
-left join contact_channels on contact_channels.customer_id = people.customer_id
-left join own_times on own_times.customer_id = people.customer_id
+left join answers on answers.customer_id = people.customer_id
 left join own_memberships on own_memberships.customer_id = people.customer_id
 left join profiles on profiles.customer_id = people.customer_id
 left join state on state.customer_id = people.customer_id

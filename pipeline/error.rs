@@ -100,7 +100,10 @@ impl From<parquet::errors::ParquetError> for Error {
 
 impl From<ArrowError> for Error {
     fn from(error: ArrowError) -> Self {
-        Error::bug(error)
+        match error {
+            ArrowError::IoError(_, cause) => cause.into(),
+            other => Error::bug(other),
+        }
     }
 }
 

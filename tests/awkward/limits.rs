@@ -94,3 +94,16 @@ fn a_file_of_4_kib_and_one_of_many_mib_take_the_same_memory() {
     assert_eq!((rows_read(&small), rows_read(&big)), (few, many));
     assert!(peak < small_mib + GROWTH_MIB_MAX, "{big_mib} MiB of text took {peak} MiB, 4 KiB took {small_mib} MiB");
 }
+
+#[test]
+fn rows_that_find_no_room_on_disk_are_told() {
+    // So many rows of two years that they have to leave memory before the first month is complete.
+    let (shop, _) = shop(40 << 20, 100);
+    let mut command = Command::new("sh");
+    command.args(["-c", "trap '' XFSZ; ulimit -f 64; exec \"$@\"", "sh"]);
+    command.arg(assert_cmd::cargo::cargo_bin!("bazgasht")).args(["plan", "--as-of", "2024-12-31"]);
+    let output = command.current_dir(shop.dir.path()).env_remove("BAZGASHT_CONFIG").output().expect("it runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(said.contains("orders.ndjson.gz: local disk: File too large"), "{said}");
+}

@@ -72,7 +72,7 @@ pub(super) async fn schedule(config: &Path, args: &ScheduleArgs) -> Result<()> {
     };
     // All in one task: when the loop hangs, so does the beat.
     tokio::select! {
-        // In this order: systemd hears of it before the loop is over.
+        // In this order: systemd hears of it while a job still drains.
         biased;
         () = asked => Ok(()),
         () = beating => Ok(()),
@@ -140,7 +140,8 @@ impl Crier<'_> {
                 let next = next.map_or(String::new(), |due| format!("; next {}", self.shown(due.at)));
                 self.ended(job, result, *verdict, &next);
             }
-            Event::Stopping => {}
+            // Once more, if it heard already: asked between two looks at the loop, this may be the first that is known of it.
+            Event::Stopping => self.systemd.stopping(),
         }
     }
 

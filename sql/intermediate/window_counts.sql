@@ -53,11 +53,19 @@ this_month as (
         active_days.basis,
         periods.grain,
         periods.period_number,
+        periods.period_start,
+        periods.measured_on,
         max(active_days.day) filter (where active_days.day < periods.period_start) as last_before_start,
         max(active_days.day) as last_before_end
     from active_days
     inner join periods on active_days.day <= periods.measured_on
-    group by active_days.customer_id, active_days.basis, periods.grain, periods.period_number
+    group by
+        active_days.customer_id,
+        active_days.basis,
+        periods.grain,
+        periods.period_number,
+        periods.period_start,
+        periods.measured_on
 
 ),
 
@@ -69,6 +77,8 @@ earlier_months as (
         before.basis,
         periods.grain,
         periods.period_number,
+        periods.period_start,
+        periods.measured_on,
         case
             when before.last_active_on < periods.period_start then before.last_active_on
             when periods.grain = 'week' then before.active_before_week_on
@@ -88,6 +98,8 @@ members as (
         coalesce(this_month.basis, earlier_months.basis) as basis,
         coalesce(this_month.grain, earlier_months.grain) as grain,
         coalesce(this_month.period_number, earlier_months.period_number) as period_number,
+        coalesce(this_month.period_start, earlier_months.period_start) as period_start,
+        coalesce(this_month.measured_on, earlier_months.measured_on) as measured_on,
         coalesce(this_month.customer_id, earlier_months.customer_id) as customer_id,
         coalesce(this_month.last_before_start, earlier_months.last_before_start) as last_before_start,
         coalesce(this_month.last_before_end, earlier_months.last_before_end) as last_before_end
@@ -100,19 +112,19 @@ members as (
 
 ),
 
+-- A member is a row for each period: those stream past the customers, who are held.
 flags as (
 
     select
-        periods.grain,
+        members.grain,
         members.basis,
-        periods.period_number,
-        periods.measured_on,
-        coalesce(periods.period_start - members.last_before_start <= $active_days, false) as in_start,
-        coalesce(periods.measured_on - members.last_before_end < $active_days, false) as in_end,
-        now.first_active_on >= periods.period_start as is_new
-    from members
-    inner join periods on periods.grain = members.grain and periods.period_number = members.period_number
-    inner join now on now.customer_id = members.customer_id and now.basis = members.basis
+        members.period_number,
+        members.measured_on,
+        coalesce(members.period_start - members.last_before_start <= $active_days, false) as in_start,
+        coalesce(members.measured_on - members.last_before_end < $active_days, false) as in_end,
+        now.first_active_on >= members.period_start as is_new
+    from now
+    inner join members on members.customer_id = now.customer_id and members.basis = now.basis
 
 )
 

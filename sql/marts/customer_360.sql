@@ -264,14 +264,14 @@ engagement as (
 
 ),
 
--- Of equals the first by name wins: so hours have two digits.
+-- Of equals the first by name wins: so hours have two digits. What nobody read says nothing of hours.
 answers as (
 
     select
         customer_id,
         favourite(channel, answers, 0) as channel,
-        favourite(lpad(cast(hour as varchar), 2, '0'), reads, 0) as hour,
-        favourite(cast(date_part('isodow', day) as varchar), reads, 0) as weekday,
+        favourite(lpad(cast(hour as varchar), 2, '0'), reads, 0) filter (where reads > 0) as hour,
+        favourite(cast(date_part('isodow', day) as varchar), reads, 0) filter (where reads > 0) as weekday,
         coalesce(sum(reads), 0) >= greatest($min_best_time_events, 1) as has_own_times
     from responses
     group by customer_id

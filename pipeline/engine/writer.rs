@@ -1,5 +1,6 @@
 //! Writing one Parquet file so that equal rows are equal bytes, checking every row on its way.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::BufWriter;
@@ -7,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions};
-use arrow::compute::{BatchCoalescer, CastOptions, cast, cast_with_options, filter_record_batch};
+use arrow::compute::{BatchCoalescer, CastOptions, SortOptions, cast, cast_with_options, filter_record_batch};
 use arrow::datatypes::{DataType, Float64Type, SchemaRef};
 use arrow::row::{OwnedRow, RowConverter, SortField};
 use arrow::util::display::FormatOptions;
@@ -47,7 +48,7 @@ pub struct Violation {
     pub samples: Vec<String>,
 }
 
-/// What is checked of each row: column rules, and the grain's uniqueness among neighbours.
+/// What is checked of each row: column rules, and that the grain ascends, so that no two rows have the same.
 pub struct RowChecks {
     columns: Vec<Column>,
     grain: Vec<usize>,
@@ -57,10 +58,12 @@ pub struct RowChecks {
 }
 
 impl RowChecks {
-    /// `grain` are names of `columns`; rows must arrive sorted by them.
+    /// `grain` are names of `columns`; rows must arrive sorted by them, NULL last.
     pub fn new(columns: &[Column], grain: &[String]) -> Result<Self> {
         let grain: Vec<usize> = grain.iter().filter_map(|key| columns.iter().position(|c| &c.name == key)).collect();
-        let fields = grain.iter().map(|&i| SortField::new(columns[i].data_type.clone())).collect();
+        let ascending = SortOptions { descending: false, nulls_first: false };
+        let field = |i: &usize| SortField::new_with_options(columns[*i].data_type.clone(), ascending);
+        let fields = grain.iter().map(field).collect();
         let converter = if grain.is_empty() { None } else { Some(RowConverter::new(fields)?) };
         Ok(Self { columns: columns.to_vec(), grain, converter, last: None, violations: vec![] })
     }
@@ -76,22 +79,33 @@ impl RowChecks {
         self.check_grain(batch)
     }
 
+    /// # Errors
+    /// Rows out of order: the ORDER BY names something else, or the engine lets it slip. Equal inputs would no longer give
+    /// equal bytes, and rows of one grain might not be neighbours.
     fn check_grain(&mut self, batch: &RecordBatch) -> Result<()> {
         let Some(converter) = &self.converter else { return Ok(()) };
         let keys: Vec<ArrayRef> = self.grain.iter().map(|&i| Arc::clone(batch.column(i))).collect();
         let rows = converter.convert_columns(&keys)?;
-        let repeats: Vec<bool> = (0..rows.num_rows())
-            .map(|i| {
-                if i == 0 {
-                    self.last.as_ref().is_some_and(|last| last.row() == rows.row(0))
-                } else {
-                    rows.row(i) == rows.row(i - 1)
+        let mut repeats = vec![false; rows.num_rows()];
+        let mut before = self.last.as_ref().map(OwnedRow::row);
+        for (i, row) in rows.iter().enumerate() {
+            match before.map(|before| before.cmp(&row)) {
+                Some(Ordering::Greater) => {
+                    let grain: Vec<&str> = self.grain.iter().map(|&i| self.columns[i].name.as_str()).collect();
+                    return Err(Error::config(format!(
+                        "rows come out of order at {}: the final ORDER BY must begin with the SELECT's own {}, not with \
+                         another table's columns of these names, nor with what is unnested, which the engine may leave \
+                         out of the order",
+                        row_text(batch, i)?,
+                        grain.join(", "),
+                    )));
                 }
-            })
-            .collect();
-        if rows.num_rows() > 0 {
-            self.last = Some(rows.row(rows.num_rows() - 1).owned());
+                Some(Ordering::Equal) => repeats[i] = true,
+                Some(Ordering::Less) | None => {}
+            }
+            before = Some(row);
         }
+        self.last = before.map(|row| row.owned());
         if repeats.contains(&true) {
             self.report("grain is unique", batch, &BooleanArray::from(repeats))?;
         }
@@ -257,4 +271,52 @@ fn conform(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
     let arrays = arrays.collect::<Result<Vec<_>>>()?;
     let rows = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
     Ok(RecordBatch::try_new_with_options(schema.clone(), arrays, &rows)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{Int64Array, StringArray};
+
+    use super::*;
+
+    /// What becomes of rows of (customer_id, position), a list of them for each batch.
+    fn violations(batches: &[&[(Option<&str>, i64)]]) -> Result<Vec<Violation>> {
+        let column = |name: &str, data_type| Column {
+            name: name.to_owned(),
+            data_type,
+            doc: String::new(),
+            unit: None,
+            checks: vec![],
+        };
+        let columns = [column("customer_id", DataType::Utf8), column("position", DataType::Int64)];
+        let mut checks = RowChecks::new(&columns, &["customer_id".to_owned(), "position".to_owned()])?;
+        for rows in batches {
+            let ids: ArrayRef = Arc::new(rows.iter().map(|row| row.0).collect::<StringArray>());
+            let positions: ArrayRef = Arc::new(Int64Array::from_iter_values(rows.iter().map(|row| row.1)));
+            checks.check(&RecordBatch::try_from_iter([("customer_id", ids), ("position", positions)])?)?;
+        }
+        Ok(checks.violations)
+    }
+
+    #[test]
+    fn a_grain_that_comes_twice_is_a_violation_across_batches_too() {
+        let broken =
+            violations(&[&[(Some("a"), 1), (Some("a"), 2)], &[], &[(Some("a"), 2), (None, 1), (None, 1)]]).unwrap();
+        assert_eq!(broken.iter().map(|v| (v.check.as_str(), v.rows)).collect::<Vec<_>>(), [("grain is unique", 2)]);
+        assert_eq!(broken[0].samples, ["customer_id=a, position=2", "customer_id=NULL, position=1"]);
+    }
+
+    #[test]
+    fn rows_out_of_order_are_refused_within_a_batch_and_across() {
+        assert!(violations(&[&[(Some("a"), 1)], &[(Some("b"), 1), (None, 0)]]).unwrap().is_empty());
+        for (batches, at) in [
+            (&[&[(Some("a"), 2), (Some("a"), 1)][..]][..], "customer_id=a, position=1"),
+            (&[&[(Some("b"), 1)], &[(Some("a"), 2)]], "customer_id=a, position=2"),
+            (&[&[(None, 1), (Some("a"), 2)]], "customer_id=a, position=2"),
+        ] {
+            let refused = violations(batches).expect_err("out of order");
+            assert_eq!(refused.exit_code(), 2);
+            assert!(refused.to_string().contains(at), "{refused}");
+        }
+    }
 }

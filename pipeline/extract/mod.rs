@@ -17,7 +17,7 @@ mod rules;
 
 pub use mapping::{Mapping, RawShape};
 pub use numbers::NumberStyle;
-pub use output::{put_batch, put_bytes};
+pub use output::put_bytes;
 pub use privacy::{Key, Privacy};
 pub use rules::{RULES, Rule};
 

@@ -11,7 +11,6 @@ use arrow::array::{Array, AsArray, BooleanArray, Int64Array, RecordBatch, String
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::{DataType, Date32Type, Field, Schema, SchemaRef, TimestampMicrosecondType};
 use arrow::row::{RowConverter, SortField};
-use parquet::arrow::ArrowWriter;
 use twox_hash::XxHash3_64;
 
 use super::keys::Keys;
@@ -19,7 +18,7 @@ use super::rows::Rows;
 use super::{Decoding, schema};
 use crate::calendar::{BusinessCalendar, Month};
 use crate::contract::SourceName;
-use crate::engine::{ParquetOut, Written, writer_properties};
+use crate::engine::{ParquetOut, Written};
 use crate::error::{Error, Result};
 use crate::homes::hash_key;
 use crate::lake::{self, Digest, Fingerprint, HashingWriter, LakeFile};
@@ -312,13 +311,4 @@ pub async fn put_bytes(lake: &Storage, dir: &str, extension: &str, bytes: Vec<u8
     let path = format!("{dir}/{}.{extension}", print.digest);
     lake.put(&path, bytes).await?;
     Ok(print.at(path, rows))
-}
-
-/// Stores a small table under its digest in a folder of the lake.
-pub async fn put_batch(lake: &Storage, dir: &str, batch: &RecordBatch) -> Result<LakeFile> {
-    let mut bytes = Vec::new();
-    let mut writer = ArrowWriter::try_new(&mut bytes, batch.schema(), Some(writer_properties()?))?;
-    writer.write(batch)?;
-    writer.close()?;
-    put_bytes(lake, dir, "parquet", bytes, batch.num_rows() as u64).await
 }

@@ -70,7 +70,7 @@ pub async fn settle(lake: &Storage, source: &Source, prior: Option<&SourceState>
         contested.extend(rows::find(lake, source, extract, &newly).await?);
     }
     rows::keep_contested(&mut contested);
-    rows::resolve(lake, source, contested).await
+    rows::resolve(lake, source, contested, prior).await
 }
 
 /// Finds the months of the orders whose lines have no day of their own.

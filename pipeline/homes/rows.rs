@@ -7,15 +7,15 @@ use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Date32Array, Int64Arr
 use arrow::compute::{concat_batches, filter_record_batch};
 use arrow::datatypes::{DataType, Date32Type, Field, Int64Type, Schema, SchemaRef, TimestampMicrosecondType};
 use bytes::Bytes;
-use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::{ArrowWriter, ProjectionMask};
 
 use super::hash_key;
 use crate::contract::SourceName;
+use crate::engine::writer_properties;
 use crate::error::{Error, Result};
-use crate::extract::put_batch;
-use crate::lake::{Digest, LakeFile, verified};
-use crate::snapshot::{ExtractRecord, Homes, PartitionId};
+use crate::lake::{Digest, Fingerprint, KeyHasher, LakeFile, verified};
+use crate::snapshot::{ExtractRecord, Homes, PartitionId, SourceState};
 use crate::sources::Source;
 use crate::storage::Storage;
 
@@ -153,8 +153,15 @@ pub(super) fn keep_contested(rows: &mut Vec<Row>) {
     rows.retain(|row| months[&row.key].len() > 1);
 }
 
-/// Decides each key's home and writes what leaves and what arrives, month by month.
-pub(super) async fn resolve(lake: &Storage, source: &Source, rows: Vec<Row>) -> Result<Homes> {
+/// Decides each key's home and writes what leaves and what arrives, month by month. Months that `prior` has alike are
+/// neither read nor written again.
+pub(super) async fn resolve(
+    lake: &Storage,
+    source: &Source,
+    rows: Vec<Row>,
+    prior: Option<&SourceState>,
+) -> Result<Homes> {
+    let shelf = Shelf::new(lake, source, prior);
     let order = delivery_order(source);
     let mut homes = Homes::default();
     let mut departed: BTreeMap<PartitionId, Vec<String>> = BTreeMap::new();
@@ -174,21 +181,74 @@ pub(super) async fn resolve(lake: &Storage, source: &Source, rows: Vec<Row>) -> 
         keys.dedup();
         let column = Arc::new(StringArray::from(keys)) as ArrayRef;
         let batch = RecordBatch::try_from_iter_with_nullable([("key", column, true)])?;
-        homes.departed.insert(partition, put_batch(lake, &dir(source), &batch).await?);
+        homes.departed.insert(partition, shelf.put(&batch).await?);
     }
     for (partition, rows) in arriving {
-        let batch = arrived(lake, source, partition, &rows).await?;
+        let arrival = Arrival::of(source, partition, &rows);
+        let name = arrival.name();
+        let file = match shelf.known(&name) {
+            Some(file) => file.clone(),
+            None => shelf.put_as(&name, &arrival.rows(lake).await?).await?,
+        };
         homes.arrived_from.insert(partition, rows.iter().map(|row| row.extract.clone()).collect());
-        homes.arrived.insert(partition, put_batch(lake, &dir(source), &batch).await?);
+        homes.arrived.insert(partition, file);
     }
     if !rows.is_empty() {
-        homes.contested = Some(put_batch(lake, &dir(source), &to_batch(&rows)?).await?);
+        homes.contested = Some(shelf.put(&to_batch(&rows)?).await?);
     }
     Ok(homes)
 }
 
-fn dir(source: &Source) -> String {
-    format!("homes/{}", source.contract.source)
+/// The small tables that a source's homes are kept in. What the last snapshot has of them isn't written again.
+struct Shelf<'a> {
+    lake: &'a Storage,
+    dir: String,
+    known: BTreeMap<&'a str, &'a LakeFile>,
+}
+
+impl<'a> Shelf<'a> {
+    fn new(lake: &'a Storage, source: &Source, prior: Option<&'a SourceState>) -> Self {
+        let files = prior.into_iter().flat_map(|prior| prior.homes.files());
+        let known = files.map(|file| (file.path.as_str(), file)).collect();
+        Self { lake, dir: format!("homes/{}", source.contract.source), known }
+    }
+
+    fn path(&self, name: &Digest) -> String {
+        format!("{}/{name}.parquet", self.dir)
+    }
+
+    fn known(&self, name: &Digest) -> Option<&'a LakeFile> {
+        self.known.get(self.path(name).as_str()).copied()
+    }
+
+    /// Stores a table under the digest of its bytes.
+    async fn put(&self, batch: &RecordBatch) -> Result<LakeFile> {
+        let bytes = encode(batch)?;
+        let name = Fingerprint::of(&bytes).digest;
+        match self.known(&name) {
+            Some(file) => Ok(file.clone()),
+            None => self.put_bytes(&name, bytes, batch.num_rows()).await,
+        }
+    }
+
+    /// Stores a table under a name that says what it was made of.
+    async fn put_as(&self, name: &Digest, batch: &RecordBatch) -> Result<LakeFile> {
+        self.put_bytes(name, encode(batch)?, batch.num_rows()).await
+    }
+
+    async fn put_bytes(&self, name: &Digest, bytes: Vec<u8>, rows: usize) -> Result<LakeFile> {
+        let print = Fingerprint::of(&bytes);
+        self.lake.put(&self.path(name), bytes).await?;
+        Ok(print.at(self.path(name), rows as u64))
+    }
+}
+
+fn encode(batch: &RecordBatch) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let mut writer = ArrowWriter::try_new(&mut bytes, batch.schema(), Some(writer_properties()?))?;
+    writer.write(batch)?;
+    writer.close()?;
+    Ok(bytes)
 }
 
 /// The newest delivery of each extract: the rank of its object's path among all of the source's.
@@ -228,35 +288,69 @@ fn home(source: &Source, versions: &[Row], order: &BTreeMap<&Digest, usize>) -> 
 }
 
 /// The full rows that move into a month, each once per object that brought it, with their deliveries' ranks.
-async fn arrived(lake: &Storage, source: &Source, home: PartitionId, rows: &[&Row]) -> Result<RecordBatch> {
-    let mut wanted: BTreeMap<(&Digest, PartitionId), BTreeSet<i64>> = BTreeMap::new();
-    for row in rows {
-        wanted.entry((&row.extract, row.partition)).or_default().insert(row.line);
+struct Arrival<'a> {
+    source: &'a Source,
+    schema: SchemaRef,
+    /// Line numbers by where they were found.
+    lines: BTreeMap<(&'a Digest, PartitionId), BTreeSet<i64>>,
+    ranks: BTreeMap<&'a Digest, Vec<i64>>,
+}
+
+impl<'a> Arrival<'a> {
+    fn of(source: &'a Source, home: PartitionId, rows: &[&'a Row]) -> Self {
+        let mut lines: BTreeMap<(&Digest, PartitionId), BTreeSet<i64>> = BTreeMap::new();
+        for row in rows {
+            lines.entry((&row.extract, row.partition)).or_default().insert(row.line);
+        }
+        let ranks = source.arrival_ranks(home, lines.keys().map(|(extract, _)| *extract));
+        let extracted = source.schema();
+        let delivery = Arc::new(Field::new("delivery", DataType::Int64, true));
+        let fields: Vec<_> = extracted.fields().iter().cloned().chain([delivery]).collect();
+        Self { source, schema: Arc::new(Schema::new(fields)), lines, ranks }
     }
-    let ranks = source.arrival_ranks(home, wanted.keys().map(|(extract, _)| *extract));
-    let extracted = source.schema();
-    let fields = extracted.fields().iter().cloned().chain([Arc::new(Field::new("delivery", DataType::Int64, true))]);
-    let schema: SchemaRef = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
-    let mut batches = Vec::new();
-    for ((extract, partition), lines) in wanted {
-        let Some(file) = source.state.extracts.get(extract).and_then(|e| e.rows.get(&partition)) else { continue };
-        for batch in reader(verified::read(lake, file).await?, None)? {
-            let batch = batch?;
-            let Some(numbers) = batch.column_by_name("line") else { continue };
-            let chosen: BooleanArray = numbers
-                .as_primitive::<Int64Type>()
-                .iter()
-                .map(|l| Some(l.is_some_and(|l| lines.contains(&l))))
-                .collect();
-            let moved = filter_record_batch(&batch, &chosen)?;
-            for rank in ranks.get(extract).into_iter().flatten() {
-                let delivery = Arc::new(Int64Array::from(vec![*rank; moved.num_rows()])) as ArrayRef;
-                let columns = moved.columns().iter().cloned().chain([delivery]).collect();
-                batches.push(RecordBatch::try_new(schema.clone(), columns)?);
+
+    /// Equal for equal rows: those of an extract never change.
+    fn name(&self) -> Digest {
+        let numbers = |numbers: &mut dyn Iterator<Item = &i64>| {
+            let texts: Vec<String> = numbers.map(i64::to_string).collect();
+            texts.join(",")
+        };
+        let mut hasher = KeyHasher::new("arrived rows");
+        for field in self.schema.fields() {
+            hasher.part("column", &format!("{} {}", field.name(), field.data_type()));
+        }
+        for ((extract, partition), lines) in &self.lines {
+            hasher.part("extract", &extract.hex()).part("partition", &partition.to_string());
+            hasher.part("lines", &numbers(&mut lines.iter()));
+            hasher.part("ranks", &numbers(&mut self.ranks.get(extract).into_iter().flatten()));
+        }
+        hasher.finish()
+    }
+
+    async fn rows(&self, lake: &Storage) -> Result<RecordBatch> {
+        let mut batches = Vec::new();
+        for ((extract, partition), lines) in &self.lines {
+            let Some(file) = self.source.state.extracts.get(*extract).and_then(|e| e.rows.get(partition)) else {
+                continue;
+            };
+            for batch in reader(verified::read(lake, file).await?, None)? {
+                let batch = batch?;
+                let Some(numbers) = batch.column_by_name("line") else { continue };
+                let chosen: BooleanArray = numbers
+                    .as_primitive::<Int64Type>()
+                    .iter()
+                    .map(|l| Some(l.is_some_and(|l| lines.contains(&l))))
+                    .collect();
+                let moved = filter_record_batch(&batch, &chosen)?;
+                for rank in self.ranks.get(extract).into_iter().flatten() {
+                    let delivery = Arc::new(Int64Array::from(vec![*rank; moved.num_rows()])) as ArrayRef;
+                    let columns = moved.columns().iter().cloned().chain([delivery]).collect();
+                    batches.push(RecordBatch::try_new(self.schema.clone(), columns)?);
+                }
             }
         }
+        Ok(concat_batches(&self.schema, &batches)?)
     }
-    Ok(concat_batches(&schema, &batches)?)
 }
 
 fn reader(bytes: Bytes, columns: Option<&[&str]>) -> Result<ParquetRecordBatchReader> {

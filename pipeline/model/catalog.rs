@@ -307,12 +307,13 @@ fn check_parameters(state: &SessionState, check: &Check, tables: &BTreeSet<Table
     }
 }
 
-/// Equal rows of a grain must come out side by side: that is how its uniqueness is checked while writing.
+/// Rows must come out in the order of their grain: so equal inputs give equal bytes, and its uniqueness is checked while
+/// writing.
 fn require_order(grain: &[String], order: &[String]) -> Result<()> {
     if grain.is_empty() || !order.starts_with(grain) {
         return Err(Error::config(format!(
-            "the SELECT must end in an ORDER BY that begins with the grain's columns ({}), ascending and in that order, so that equal inputs give \
-             equal bytes",
+            "the SELECT must end in an ORDER BY that begins with the grain's columns ({}), ascending, NULL last and in that order, so that equal \
+             inputs give equal bytes",
             grain.join(", ")
         )));
     }

@@ -16,7 +16,7 @@ use super::guard::{self, Fault};
 pub(super) struct Parsed {
     pub tables: BTreeSet<Table>,
     pub parameters: BTreeSet<String>,
-    /// The ascending plain columns that the final ORDER BY begins with.
+    /// The ascending plain columns, NULL last, that the final ORDER BY begins with.
     pub order: Vec<String>,
 }
 
@@ -78,7 +78,7 @@ fn order(query: &Query) -> Vec<String> {
     let OrderByKind::Expressions(expressions) = &order_by.kind else { return vec![] };
     expressions
         .iter()
-        .take_while(|e| e.options.asc != Some(false))
+        .take_while(|e| e.options.asc != Some(false) && e.options.nulls_first != Some(true))
         .map_while(|e| match &e.expr {
             Expr::Identifier(name) => Some(name.value.clone()),
             Expr::CompoundIdentifier(parts) => parts.last().map(|p| p.value.clone()),

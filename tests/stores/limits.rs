@@ -25,12 +25,15 @@ use crate::laws;
 use crate::s3::{MODELS, order, write_models};
 use crate::support::{Shop, day, run_project};
 
-/// An in-memory store that counts the calls that it gets, and those that read a single object's keys.
+/// An in-memory store that counts the calls that it gets, those that read a single object's keys or rows, and those that
+/// write what tells of keys in several months.
 #[derive(Debug, Default)]
 struct Counting {
     inner: InMemory,
     calls: AtomicUsize,
     key_files_read: AtomicUsize,
+    row_files_read: AtomicUsize,
+    homes_written: AtomicUsize,
 }
 
 impl fmt::Display for Counting {
@@ -44,11 +47,24 @@ impl Counting {
         self.calls.fetch_add(1, Ordering::SeqCst);
         &self.inner
     }
+
+    fn read(&self, at: &Path) {
+        let at = at.as_ref();
+        let count = match () {
+            () if at.ends_with(".keys") => &self.key_files_read,
+            () if at.starts_with("extracted/") && at.ends_with(".parquet") => &self.row_files_read,
+            () => return,
+        };
+        count.fetch_add(1, Ordering::SeqCst);
+    }
 }
 
 #[async_trait]
 impl ObjectStore for Counting {
     async fn put_opts(&self, at: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
+        if at.as_ref().starts_with("homes/") {
+            self.homes_written.fetch_add(1, Ordering::SeqCst);
+        }
         self.called().put_opts(at, payload, options).await
     }
 
@@ -57,13 +73,14 @@ impl ObjectStore for Counting {
     }
 
     async fn get_opts(&self, at: &Path, options: GetOptions) -> Result<GetResult> {
-        if at.as_ref().ends_with(".keys") && !options.head {
-            self.key_files_read.fetch_add(1, Ordering::SeqCst);
+        if !options.head {
+            self.read(at);
         }
         self.called().get_opts(at, options).await
     }
 
     async fn get_ranges(&self, at: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
+        self.read(at);
         self.called().get_ranges(at, ranges).await
     }
 
@@ -142,6 +159,34 @@ fn key_files_read_for_news(objects: usize) -> usize {
 fn news_open_no_keys_of_old_objects() {
     // The two new ones' own, to be merged.
     assert_eq!([6, 45].map(key_files_read_for_news), [2, 2]);
+}
+
+/// So many orders that moved into the month before by their second version; then an order of the month after. How many
+/// objects' rows the second night reads, and how many files on homes it writes.
+fn work_on_moved_orders_for_news(moved: usize) -> [usize; 2] {
+    let shop = laws::shop_of("[sources.orders]\nlocation = \"./raw/orders\"\nformat = \"ndjson\"\n");
+    for n in 0..moved {
+        let id = format!("o{n}");
+        shop.write(&format!("raw/orders/{n}-first.ndjson"), laws::order(&id, "c1", "2024-02-11", "10"));
+        shop.write(&format!("raw/orders/{n}-second.ndjson"), laws::order(&id, "c1", "2024-01-11", "10"));
+    }
+    let stores = [Arc::new(Counting::default()), Arc::new(Counting::default())];
+    let storage = |store: &Arc<Counting>| Storage::from_store(Arc::clone(store) as Arc<dyn ObjectStore>, "counting");
+    let run = || {
+        let outcome = run_project(&shop.open_on(storage(&stores[0]), storage(&stores[1])), "2024-03-31");
+        assert!(matches!(outcome, Ok(Outcome::Published(..))), "{:?}", outcome.err());
+        [&stores[0].row_files_read, &stores[0].homes_written].map(|count| count.swap(0, Ordering::SeqCst))
+    };
+    assert!(run()[0] >= 2 * moved, "each is read once at least");
+    shop.write("raw/orders/new.ndjson", laws::order("new", "c1", "2024-03-11", "10"));
+    run()
+}
+
+#[test]
+fn news_read_no_rows_that_moved_before() {
+    let few = work_on_moved_orders_for_news(2);
+    assert_eq!(few, work_on_moved_orders_for_news(40));
+    assert!(few[0] > 0, "the new one's own");
 }
 
 /// A snapshot that knows so many objects.

@@ -311,18 +311,15 @@ impl<'a> Arrival<'a> {
 
     /// Equal for equal rows: those of an extract never change.
     fn name(&self) -> Digest {
-        let numbers = |numbers: &mut dyn Iterator<Item = &i64>| {
-            let texts: Vec<String> = numbers.map(i64::to_string).collect();
-            texts.join(",")
-        };
         let mut hasher = KeyHasher::new("arrived rows");
         for field in self.schema.fields() {
             hasher.part("column", &format!("{} {}", field.name(), field.data_type()));
         }
         for ((extract, partition), lines) in &self.lines {
             hasher.part("extract", &extract.hex()).part("partition", &partition.to_string());
-            hasher.part("lines", &numbers(&mut lines.iter()));
-            hasher.part("ranks", &numbers(&mut self.ranks.get(extract).into_iter().flatten()));
+            lines.iter().for_each(|line| _ = hasher.part("line", &line.to_string()));
+            let ranks = self.ranks.get(extract).into_iter().flatten();
+            ranks.for_each(|rank| _ = hasher.part("rank", &rank.to_string()));
         }
         hasher.finish()
     }

@@ -18,6 +18,7 @@ mod writer;
 pub use effort::Effort;
 pub use functions::register as register_functions;
 pub use lineage::{Origins, Trace, Use};
+pub(crate) use table::with_delivery;
 pub use totals::Totals;
 pub(crate) use writer::row_text;
 pub use writer::{ParquetOut, RowChecks, Violation, Written, writer_properties};

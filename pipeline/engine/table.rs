@@ -46,7 +46,7 @@ fn delivery_field() -> Field {
 }
 
 /// The schema of a source's table as models see it.
-pub(super) fn with_delivery(schema: &SchemaRef) -> SchemaRef {
+pub(crate) fn with_delivery(schema: &SchemaRef) -> SchemaRef {
     let fields = schema.fields().iter().cloned().chain([Arc::new(delivery_field())]);
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }

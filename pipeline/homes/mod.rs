@@ -93,7 +93,11 @@ pub async fn follow_orders(
     let open = if new_orders.fresh.is_empty() { BTreeMap::new() } else { std::mem::take(&mut homes.orphans) };
     for (extract, file) in open {
         let left = index::without(lake, index::read_keys(lake, &file).await?, &new_orders.fresh).await?;
-        put_orphans(lake, lines, &mut homes, extract, &left).await?;
+        if left.len() as u64 == file.rows {
+            homes.orphans.insert(extract, file);
+        } else {
+            put_orphans(lake, lines, &mut homes, extract, &left).await?;
+        }
     }
     merge(&mut homes.touched, index::followers(lake, &new_orders.fresh, &new_lines.old).await?);
     let followed = index::follow(lake, &new_lines.fresh, &Keyed::all(&orders.state)).await?;

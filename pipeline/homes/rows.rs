@@ -12,7 +12,7 @@ use parquet::arrow::{ArrowWriter, ProjectionMask};
 
 use super::hash_key;
 use crate::contract::SourceName;
-use crate::engine::writer_properties;
+use crate::engine::{with_delivery, writer_properties};
 use crate::error::{Error, Result};
 use crate::lake::{Digest, Fingerprint, KeyHasher, LakeFile, verified};
 use crate::snapshot::{ExtractRecord, Homes, PartitionId, SourceState};
@@ -224,22 +224,23 @@ impl<'a> Shelf<'a> {
     /// Stores a table under the digest of its bytes.
     async fn put(&self, batch: &RecordBatch) -> Result<LakeFile> {
         let bytes = encode(batch)?;
-        let name = Fingerprint::of(&bytes).digest;
-        match self.known(&name) {
+        let print = Fingerprint::of(&bytes);
+        match self.known(&print.digest) {
             Some(file) => Ok(file.clone()),
-            None => self.put_bytes(&name, bytes, batch.num_rows()).await,
+            None => {
+                let path = self.path(&print.digest);
+                self.lake.put(&path, bytes).await?;
+                Ok(print.at(path, batch.num_rows() as u64))
+            }
         }
     }
 
     /// Stores a table under a name that says what it was made of.
     async fn put_as(&self, name: &Digest, batch: &RecordBatch) -> Result<LakeFile> {
-        self.put_bytes(name, encode(batch)?, batch.num_rows()).await
-    }
-
-    async fn put_bytes(&self, name: &Digest, bytes: Vec<u8>, rows: usize) -> Result<LakeFile> {
+        let (path, bytes) = (self.path(name), encode(batch)?);
         let print = Fingerprint::of(&bytes);
-        self.lake.put(&self.path(name), bytes).await?;
-        Ok(print.at(self.path(name), rows as u64))
+        self.lake.put(&path, bytes).await?;
+        Ok(print.at(path, batch.num_rows() as u64))
     }
 }
 
@@ -303,10 +304,7 @@ impl<'a> Arrival<'a> {
             lines.entry((&row.extract, row.partition)).or_default().insert(row.line);
         }
         let ranks = source.arrival_ranks(home, lines.keys().map(|(extract, _)| *extract));
-        let extracted = source.schema();
-        let delivery = Arc::new(Field::new("delivery", DataType::Int64, true));
-        let fields: Vec<_> = extracted.fields().iter().cloned().chain([delivery]).collect();
-        Self { source, schema: Arc::new(Schema::new(fields)), lines, ranks }
+        Self { source, schema: with_delivery(&source.schema()), lines, ranks }
     }
 
     /// Equal for equal rows: those of an extract never change.

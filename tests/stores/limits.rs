@@ -101,6 +101,12 @@ impl ObjectStore for Counting {
     }
 }
 
+/// A night with its lake and its marts on such stores.
+fn run_on(shop: &Shop, stores: &[Arc<Counting>; 2]) -> bazgasht::error::Result<Outcome> {
+    let [lake, marts] = stores.clone().map(|store| Storage::from_store(store as Arc<dyn ObjectStore>, "counting"));
+    run_project(&shop.open_on(lake, marts), "2024-03-31")
+}
+
 /// The calls on lake and marts of a night that finds so many objects, all of them known.
 fn calls_of_a_quiet_night(objects: usize) -> [usize; 2] {
     let sources = "[models]\npath = \"./sql\"\n[sources.orders]\nlocation = \"./raw/**/*.ndjson\"\n";
@@ -110,10 +116,9 @@ fn calls_of_a_quiet_night(objects: usize) -> [usize; 2] {
         let day = format!("2024-{:02}-{:02}", n % 3 + 1, n % 28 + 1);
         shop.write(&format!("raw/{day}/{n}.ndjson"), order(&format!("o{n}"), &format!("c{}", n % 7), &day, 10));
     }
-    let stores = [Arc::new(Counting::default()), Arc::new(Counting::default())];
-    let storage = |store: &Arc<Counting>| Storage::from_store(Arc::clone(store) as Arc<dyn ObjectStore>, "counting");
+    let stores = <[Arc<Counting>; 2]>::default();
     let run = || {
-        let outcome = run_project(&shop.open_on(storage(&stores[0]), storage(&stores[1])), "2024-03-31");
+        let outcome = run_on(&shop, &stores);
         let calls = [&stores[0], &stores[1]].map(|store| store.calls.swap(0, Ordering::SeqCst));
         (outcome.unwrap_or_else(|e| panic!("{e}")), calls)
     };
@@ -143,10 +148,9 @@ fn key_files_read_for_news(objects: usize) -> usize {
         shop.write(&format!("raw/lines/{n}.csv"), format!("order_id,product_id,quantity,unit_price\n{id},p,1,10\n"));
     };
     (0..objects).for_each(deliver);
-    let stores = [Arc::new(Counting::default()), Arc::new(Counting::default())];
-    let storage = |store: &Arc<Counting>| Storage::from_store(Arc::clone(store) as Arc<dyn ObjectStore>, "counting");
+    let stores = <[Arc<Counting>; 2]>::default();
     let run = || {
-        let outcome = run_project(&shop.open_on(storage(&stores[0]), storage(&stores[1])), "2024-03-31");
+        let outcome = run_on(&shop, &stores);
         assert!(matches!(outcome, Ok(Outcome::Published(..))), "{:?}", outcome.err());
         stores[0].key_files_read.swap(0, Ordering::SeqCst)
     };
@@ -170,10 +174,9 @@ fn work_on_moved_orders_for_news(moved: usize) -> [usize; 2] {
         shop.write(&format!("raw/orders/{n}-first.ndjson"), laws::order(&id, "c1", "2024-02-11", "10"));
         shop.write(&format!("raw/orders/{n}-second.ndjson"), laws::order(&id, "c1", "2024-01-11", "10"));
     }
-    let stores = [Arc::new(Counting::default()), Arc::new(Counting::default())];
-    let storage = |store: &Arc<Counting>| Storage::from_store(Arc::clone(store) as Arc<dyn ObjectStore>, "counting");
+    let stores = <[Arc<Counting>; 2]>::default();
     let run = || {
-        let outcome = run_project(&shop.open_on(storage(&stores[0]), storage(&stores[1])), "2024-03-31");
+        let outcome = run_on(&shop, &stores);
         assert!(matches!(outcome, Ok(Outcome::Published(..))), "{:?}", outcome.err());
         [&stores[0].row_files_read, &stores[0].homes_written].map(|count| count.swap(0, Ordering::SeqCst))
     };

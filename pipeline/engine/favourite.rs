@@ -17,7 +17,7 @@ use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::utils::format_state_name;
 use datafusion::logical_expr::{Accumulator, AggregateUDFImpl, EmitTo, GroupsAccumulator, Signature, Volatility};
 
-use super::gathered::{Gathered, Kept, OneGroup, by_group, list_of, narrow, passes};
+use super::gathered::{Gathered, OneGroup, list_of, narrow, passes};
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(super) struct Favourite {
@@ -77,20 +77,29 @@ impl AggregateUDFImpl for Favourite {
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Sale {
-    group: u32,
     name: u32,
     orders: i64,
     revenue: i128,
 }
 
-impl Kept for Sale {
-    fn group(&self) -> u32 {
-        self.group
+/// The sums of one group's sales, a sale for each name.
+fn sum_by_name(sales: &mut [Sale]) -> &[Sale] {
+    sales.sort_unstable_by_key(|sale| sale.name);
+    let mut names = 0;
+    for next in 0..sales.len() {
+        let sale = sales[next];
+        match sales[..names].last_mut() {
+            Some(sum) if sum.name == sale.name => {
+                sum.orders = sum.orders.saturating_add(sale.orders);
+                sum.revenue = sum.revenue.saturating_add(sale.revenue);
+            }
+            _ => {
+                sales[names] = sale;
+                names += 1;
+            }
+        }
     }
-
-    fn in_group(self, group: u32) -> Self {
-        Self { group, ..self }
-    }
+    &sales[..names]
 }
 
 /// Names and their numbers, in the order in which they were met.
@@ -133,28 +142,12 @@ impl Groups {
         let (orders, revenue) = (values[1].as_primitive::<Int64Type>(), values[2].as_primitive::<Decimal128Type>());
         for row in (0..names.len()).filter(|row| names.is_valid(*row) && passes(filter, *row)) {
             let sale = Sale {
-                group: narrow(groups(row)),
                 name: self.names.number(names.value(row)),
                 orders: if orders.is_valid(row) { orders.value(row) } else { 0 },
                 revenue: if revenue.is_valid(row) { revenue.value(row) } else { 0 },
             };
-            self.sales.keep(sale);
+            self.sales.keep(groups(row), sale);
         }
-    }
-
-    /// The sums of the groups to be emitted, by group, a row for each name.
-    fn take(&mut self, emit_to: EmitTo) -> (Vec<Sale>, usize) {
-        let (mut sales, groups) = self.sales.take(emit_to);
-        sales.sort_unstable_by_key(|sale| (sale.group, sale.name));
-        sales.dedup_by(|next, sum| {
-            let is_same = (next.group, next.name) == (sum.group, sum.name);
-            if is_same {
-                sum.orders = sum.orders.saturating_add(next.orders);
-                sum.revenue = sum.revenue.saturating_add(next.revenue);
-            }
-            is_same
-        });
-        (sales, groups)
     }
 }
 
@@ -188,21 +181,22 @@ impl GroupsAccumulator for Groups {
     }
 
     fn evaluate(&mut self, emit_to: EmitTo) -> Result<ArrayRef> {
-        let (sales, groups) = self.take(emit_to);
-        let best = |sales: &[Sale]| {
-            let best = sales.iter().max_by_key(|sale| (sale.orders, sale.revenue, Reverse(self.names.name(sale))));
+        let best = |sales: &mut [Sale]| {
+            let best = sum_by_name(sales)
+                .iter()
+                .max_by_key(|sale| (sale.orders, sale.revenue, Reverse(self.names.name(sale))));
             best.map(|sale| self.names.name(sale))
         };
-        let favourites: StringArray = by_group(&sales, groups).map(best).collect();
+        let favourites: StringArray = self.sales.take(emit_to).each().map(best).collect();
         Ok(Arc::new(favourites))
     }
 
     fn state(&mut self, emit_to: EmitTo) -> Result<Vec<ArrayRef>> {
-        let (sales, groups) = self.take(emit_to);
         let mut names = ListBuilder::new(StringBuilder::new());
         let mut orders = ListBuilder::new(Int64Builder::new());
         let mut revenue = ListBuilder::new(Decimal128Builder::new().with_data_type(UNITS));
-        for sales in by_group(&sales, groups) {
+        for sales in self.sales.take(emit_to).each() {
+            let sales = sum_by_name(sales);
             sales.iter().for_each(|sale| names.values().append_value(self.names.name(sale)));
             sales.iter().for_each(|sale| orders.values().append_value(sale.orders));
             sales.iter().for_each(|sale| revenue.values().append_value(sale.revenue));
@@ -214,8 +208,8 @@ impl GroupsAccumulator for Groups {
     }
 
     fn convert_to_state(&self, values: &[ArrayRef], opt_filter: Option<&BooleanArray>) -> Result<Vec<ArrayRef>> {
-        let mut each = Self { sales: Gathered::over(values[0].len()), ..Self::default() };
-        each.sell_all(values, |row| row, opt_filter);
+        let (rows, mut each) = (values[0].len(), Self::default());
+        each.update_batch(values, &(0..rows).collect::<Vec<_>>(), opt_filter, rows)?;
         each.state(EmitTo::All)
     }
 

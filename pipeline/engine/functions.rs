@@ -16,13 +16,18 @@ use super::favourite::Favourite;
 use crate::calendar::parse_jalali_date;
 
 /// Makes the functions known to a session: `jalali_date(text)`, `epoch_seconds(n)`, `epoch_millis(n)`,
-/// `epoch_micros(n)`, `best_offers(targets, places)`, `favourite(name, orders, revenue)`.
+/// `epoch_micros(n)`, `best_offers(item, others, places)`, `favourite(name, orders, revenue)`.
 pub fn register(context: &SessionContext) {
     for function in all() {
         context.register_udf(function);
     }
     context.register_udaf(AggregateUDF::from(BestOffers::new()));
     context.register_udaf(AggregateUDF::from(Favourite::new()));
+}
+
+/// Whether an aggregate keeps something of each row, so that a first stage makes nothing smaller.
+pub(super) fn gathers(aggregate: &AggregateUDF) -> bool {
+    aggregate.inner().is::<BestOffers>() || aggregate.inner().is::<Favourite>()
 }
 
 fn all() -> Vec<ScalarUDF> {

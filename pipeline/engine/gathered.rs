@@ -1,6 +1,7 @@
 //! Aggregates that keep a little of every row, side by side, until their groups are asked for.
 //!
-//! One sort of what was kept takes a fraction of the time and memory that a table of groups within groups does.
+//! Bringing what was kept together by group takes a fraction of the time and memory that a table of groups within groups does.
+//! Such an aggregate passes on from a first stage about as much as it was given, so it has one stage (`stages.rs`).
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -11,17 +12,18 @@ use datafusion::common::ScalarValue;
 use datafusion::error::Result;
 use datafusion::logical_expr::{Accumulator, EmitTo, GroupsAccumulator};
 
-/// What is kept of a row.
-pub(super) trait Kept: Copy {
-    fn group(&self) -> u32;
-    fn in_group(self, group: u32) -> Self;
-}
-
-/// What was kept of all rows, in no order.
+/// What was kept of all rows, in the order in which it came.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Gathered<K> {
     kept: Vec<K>,
+    group_of: Vec<u32>,
     groups: usize,
+}
+
+/// The same group by group.
+pub(super) struct ByGroup<K> {
+    kept: Vec<K>,
+    ends: Vec<usize>,
 }
 
 /// DataFusion numbers groups with `usize`; there is no memory for so many that `u32` wouldn't do.
@@ -39,47 +41,63 @@ pub(super) fn passes(filter: Option<&BooleanArray>, row: usize) -> bool {
     filter.is_none_or(|filter| filter.is_valid(row) && filter.value(row))
 }
 
-impl<K: Kept> Gathered<K> {
+impl<K: Copy + Default> Gathered<K> {
     /// Groups may have nothing kept.
     pub fn over(groups: usize) -> Self {
-        Self { kept: vec![], groups }
+        Self { kept: vec![], group_of: vec![], groups }
     }
 
     pub fn grow_to(&mut self, groups: usize) {
         self.groups = groups;
     }
 
-    pub fn keep(&mut self, kept: K) {
+    pub fn keep(&mut self, group: usize, kept: K) {
         self.kept.push(kept);
+        self.group_of.push(narrow(group));
     }
 
-    /// What was kept of the groups to be emitted, and how many these are; the others stay, numbered from 0.
-    pub fn take(&mut self, emit_to: EmitTo) -> (Vec<K>, usize) {
+    /// What was kept of the groups to be emitted; the others stay, numbered from 0.
+    pub fn take(&mut self, emit_to: EmitTo) -> ByGroup<K> {
         let emitted = match emit_to {
             EmitTo::All => self.groups,
             EmitTo::First(first) => first,
         };
-        let mut taken = std::mem::take(&mut self.kept);
-        let first_left = narrow(emitted);
-        if emitted < self.groups {
-            let left = taken.iter().filter(|kept| kept.group() >= first_left);
-            self.kept = left.map(|kept| kept.in_group(kept.group() - first_left)).collect();
-            taken.retain(|kept| kept.group() < first_left);
+        let given = std::mem::take(self);
+        let all = || given.group_of.iter().map(|group| *group as usize).zip(&given.kept);
+        let mut sizes = vec![0; emitted];
+        for (group, kept) in all() {
+            match group.checked_sub(emitted) {
+                None => sizes[group] += 1,
+                Some(left) => self.keep(left, *kept),
+            }
         }
-        self.groups -= emitted;
-        (taken, emitted)
+        self.groups = given.groups - emitted;
+        // Each group's next place, which is its end when all of it is there.
+        let mut places: Vec<usize> =
+            sizes.iter().scan(0, |end, size| Some(std::mem::replace(end, *end + size))).collect();
+        let mut kept = vec![K::default(); sizes.iter().sum()];
+        for (group, one) in all().filter(|(group, _)| *group < emitted) {
+            kept[places[group]] = *one;
+            places[group] += 1;
+        }
+        ByGroup { kept, ends: places }
     }
 
     pub fn size(&self) -> usize {
-        self.kept.capacity() * size_of::<K>()
+        self.kept.capacity() * size_of::<K>() + self.group_of.capacity() * size_of::<u32>()
     }
 }
 
-/// What is kept of each group in turn, when all of it is sorted by group.
-pub(super) fn by_group<K: Kept>(sorted: &[K], groups: usize) -> impl Iterator<Item = &[K]> {
-    let mut chunks = sorted.chunk_by(|a, b| a.group() == b.group()).peekable();
-    let of_group = move |group| chunks.next_if(|kept| kept[0].group() == narrow(group)).unwrap_or_default();
-    (0..groups).map(of_group)
+impl<K> ByGroup<K> {
+    /// What was kept of each group in turn, in the order in which it came.
+    pub fn each(&mut self) -> impl Iterator<Item = &mut [K]> {
+        let (mut start, mut rest) = (0, self.kept.as_mut_slice());
+        self.ends.iter().map(move |end| {
+            let (group, left) = std::mem::take(&mut rest).split_at_mut(end - start);
+            (start, rest) = (*end, left);
+            group
+        })
+    }
 }
 
 /// Such an aggregate without GROUP BY: there is one group, also when there are no rows.

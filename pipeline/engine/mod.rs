@@ -11,6 +11,7 @@ mod gathered;
 mod lineage;
 pub mod memory;
 mod reader;
+mod stages;
 mod table;
 mod totals;
 mod writer;
@@ -34,6 +35,7 @@ use chrono::NaiveDate;
 use datafusion::catalog::MemorySchemaProvider;
 use datafusion::common::ScalarValue;
 use datafusion::error::DataFusionError;
+use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
@@ -238,8 +240,10 @@ impl Engine {
     }
 
     async fn session(&self, task: &Task, hash_joins: bool) -> Result<SessionContext, DataFusionError> {
-        let context =
-            SessionContext::new_with_config_rt(session_config(self.threads, hash_joins), self.runtime.clone());
+        let config = session_config(self.threads, hash_joins);
+        let state =
+            SessionStateBuilder::new_with_default_features().with_config(config).with_runtime_env(self.runtime.clone());
+        let context = SessionContext::new_with_state(stages::with_gathering(state).build());
         register_functions(&context);
         let catalog = context.catalog("datafusion").ok_or_else(|| DataFusionError::Internal("no catalog".into()))?;
         catalog.register_schema("source", Arc::new(MemorySchemaProvider::new()))?;

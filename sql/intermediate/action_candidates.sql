@@ -491,31 +491,33 @@ unanswered as (
 
 ),
 
--- One of each person's for each rule. (A first_value for every column would take far longer.)
-places as (
+-- Of each person's the greatest place first, for each rule.
+in_order as (
 
-    select customer_id, rule, max(place) as place
+    select
+        *,
+        lag(customer_id) over best_first as previous_customer_id,
+        lag(rule) over best_first as previous_rule
     from unanswered
-    group by customer_id, rule
+    window best_first as (order by customer_id, rule, place desc)
 
 )
 
 select
-    unanswered.customer_id,
-    unanswered.rule,
-    unanswered.since,
-    unanswered.event_on,
-    unanswered.step,
-    unanswered.started_on,
-    unanswered.due_on,
-    unanswered.subject_id,
-    unanswered.product_id,
-    unanswered.complement_product_id,
-    unanswered.note_en,
-    translate(unanswered.note_fa, '0123456789', '۰۱۲۳۴۵۶۷۸۹') as note_fa,
-    unanswered.messages_7d,
-    unanswered.previous_outcome
-from unanswered
-inner join places
-    on places.customer_id = unanswered.customer_id and places.rule = unanswered.rule and places.place = unanswered.place
+    customer_id,
+    rule,
+    since,
+    event_on,
+    step,
+    started_on,
+    due_on,
+    subject_id,
+    product_id,
+    complement_product_id,
+    note_en,
+    translate(note_fa, '0123456789', '۰۱۲۳۴۵۶۷۸۹') as note_fa,
+    messages_7d,
+    previous_outcome
+from in_order
+where (previous_customer_id is distinct from customer_id) or (previous_rule is distinct from rule)
 order by customer_id, rule

@@ -177,9 +177,15 @@ named as (
 
 ),
 
+-- A dimension of which nothing is known is left out.
 known as (
 
-    select dimension from named where value <> 'unknown' group by dimension
+    select *
+    from (
+        select named.*, bool_or(value <> 'unknown') over (partition by dimension) as is_known
+        from named
+    ) as judged
+    where is_known
 
 ),
 
@@ -194,32 +200,31 @@ totals as (
 )
 
 select
-    named.dimension,
+    known.dimension,
     dimension_labels.label_en as dimension_en,
     dimension_labels.label_fa as dimension_fa,
-    named.value,
-    coalesce(value_labels.label_en, case when named.value = 'unknown' then unknown.label_en end, named.value) as value_en,
-    coalesce(value_labels.label_fa, case when named.value = 'unknown' then unknown.label_fa end, named.value) as value_fa,
-    named.customers,
-    cast(named.customers as double) / totals.customers as customer_share,
-    named.orders,
-    named.revenue,
-    cast(named.revenue as double) / nullif(cast(totals.revenue as double), 0) as revenue_share,
-    cast(round(named.revenue / named.customers, 4) as decimal(28, 4)) as revenue_per_customer,
-    cast(round(named.revenue / nullif(named.orders, 0), 4) as decimal(18, 4)) as average_order_value,
-    named.costed_customers,
-    named.gross_profit,
-    cast(named.gross_profit as double) / nullif(cast(named.costed_revenue as double), 0) as margin,
-    cast(named.gross_profit as double) / cast(totals.gross_profit as double) as profit_share,
-    cast(round(named.gross_profit / nullif(named.costed_customers, 0), 4) as decimal(28, 4)) as profit_per_customer,
-    named.customers_at_risk,
-    named.revenue_at_risk,
-    named.expected_revenue,
-    named.residual_value
-from named
-inner join known on known.dimension = named.dimension
+    known.value,
+    coalesce(value_labels.label_en, case when known.value = 'unknown' then unknown.label_en end, known.value) as value_en,
+    coalesce(value_labels.label_fa, case when known.value = 'unknown' then unknown.label_fa end, known.value) as value_fa,
+    known.customers,
+    cast(known.customers as double) / totals.customers as customer_share,
+    known.orders,
+    known.revenue,
+    cast(known.revenue as double) / nullif(cast(totals.revenue as double), 0) as revenue_share,
+    cast(round(known.revenue / known.customers, 4) as decimal(28, 4)) as revenue_per_customer,
+    cast(round(known.revenue / nullif(known.orders, 0), 4) as decimal(18, 4)) as average_order_value,
+    known.costed_customers,
+    known.gross_profit,
+    cast(known.gross_profit as double) / nullif(cast(known.costed_revenue as double), 0) as margin,
+    cast(known.gross_profit as double) / cast(totals.gross_profit as double) as profit_share,
+    cast(round(known.gross_profit / nullif(known.costed_customers, 0), 4) as decimal(28, 4)) as profit_per_customer,
+    known.customers_at_risk,
+    known.revenue_at_risk,
+    known.expected_revenue,
+    known.residual_value
+from known
 cross join totals
 cross join unknown
-left join dimension_labels on dimension_labels.code = named.dimension
-left join value_labels on value_labels.dimension = named.dimension and value_labels.code = named.value
-order by named.dimension, named.value
+left join dimension_labels on dimension_labels.code = known.dimension
+left join value_labels on value_labels.dimension = known.dimension and value_labels.code = known.value
+order by known.dimension, known.value

@@ -154,7 +154,7 @@ memberships as (
             ),
             ''
         ) as lists
-    from list_members
+    from segments
     group by customer_id
 
 ),
@@ -162,7 +162,7 @@ memberships as (
 own_memberships as (
 
     select customer_id, string_agg(list, ',' order by list) as lists
-    from list_members
+    from segments
     where list_kind = 'own'
     group by customer_id
 

@@ -22,9 +22,26 @@ reason_fa = { type = "text", doc = "reason in Persian.", checks = ["not_null"] }
 three_at_most = "select * from this where position > 3"
 no_product_twice = "select customer_id, product_id from this group by customer_id, product_id having count(*) > 1"
 ---*/
-with pairs as (
+with products as (
 
-    -- Numbers in place of texts: a large shop compares tens of millions of them here.
+    select product_id, name, category from stg_products
+
+),
+
+-- Numbers in place of texts: a large shop compares tens of millions of them here.
+numbers as (
+
+    select product_id, cast(row_number() over (order by product_id) as int) as number
+    from (
+        select product_id from product_pairs
+        union
+        select other_product_id from product_pairs
+    ) as paired
+
+),
+
+pairs as (
+
     select
         *,
         cast(row_number() over (
@@ -34,36 +51,29 @@ with pairs as (
                 support desc nulls last,
                 other_product_id,
                 product_id
-        ) as int) as place,
-        cast(dense_rank() over (order by other_product_id) as int) as target
+        ) as int) as place
     from product_pairs
 
 ),
 
-targets as (
-
-    select distinct other_product_id as product_id, target from pairs
-
-),
-
--- What owning a product says: what it is bought with, and, as place 0, that it is there already. In lists, so that a
--- customer's product stays one row.
-entries as (
-
-    select product_id, target, place from pairs
-    union all
-    select product_id, target, cast(0 as int) as place from targets
-
-),
-
+-- What each product is bought with. In lists, so that a customer's product stays one row.
 offers as (
 
     select
-        product_id,
-        array_agg(target order by place, target) as targets,
-        array_agg(place order by place, target) as places
-    from entries
-    group by product_id
+        pairs.product_id,
+        array_agg(others.number order by pairs.place) as others,
+        array_agg(pairs.place order by pairs.place) as places
+    from pairs
+    inner join numbers as others on others.product_id = pairs.other_product_id
+    group by pairs.product_id
+
+),
+
+catalogue as (
+
+    select numbers.product_id, numbers.number, offers.others, offers.places
+    from numbers
+    left join offers on offers.product_id = numbers.product_id
 
 ),
 
@@ -75,10 +85,18 @@ owned as (
 
 best_places as (
 
-    select owned.customer_id, best_offers(offers.targets, offers.places) as places
-    from offers
-    inner join owned on owned.product_id = offers.product_id
+    select owned.customer_id, best_offers(catalogue.number, catalogue.others, catalogue.places) as places
+    from catalogue
+    inner join owned on owned.product_id = catalogue.product_id
     group by owned.customer_id
+
+),
+
+-- Three numbers are copied to three positions in a fraction of the time that a list of them takes.
+best as (
+
+    select customer_id, places[1] as first_place, places[2] as second_place, places[3] as third_place
+    from best_places
 
 ),
 
@@ -88,24 +106,32 @@ positions as (
 
 ),
 
+ranked as (
+
+    select
+        best.customer_id,
+        positions.position,
+        case positions.position
+            when 1 then best.first_place
+            when 2 then best.second_place
+            when 3 then best.third_place
+        end as place
+    from best
+    cross join positions
+
+),
+
 suggestions as (
 
-    select best_places.customer_id, positions.position, best_places.places[positions.position] as place
-    from best_places
-    cross join positions
-    where positions.position <= array_length(best_places.places)
+    select customer_id, position, place
+    from ranked
+    where place is not null
 
 ),
 
 reasons as (
 
     select code, label_en, label_fa from labels where "group" = 'suggestion'
-
-),
-
-products as (
-
-    select product_id, name, category from stg_products
 
 ),
 

@@ -141,7 +141,7 @@ impl Builder<'_> {
         let local = tempfile::NamedTempFile::new_in(self.engine.scratch())?;
         let create = || {
             let checks = RowChecks::new(&model.columns, &model.grain)?;
-            let out = ParquetOut::create(local.path(), model.schema(), Some(checks))?;
+            let out = ParquetOut::create(local.path(), model.schema(), Some(checks))?.on_threads(self.engine.threads());
             let out = if model.is_published() { out.totalling(Totals::of(&model.columns)) } else { out };
             if self.resolver.ground(false).catalog.is_read_until(&model.name) { out.by_day("day") } else { Ok(out) }
         };

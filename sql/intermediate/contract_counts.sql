@@ -82,29 +82,26 @@ steps as (
 
 ),
 
-changes as (
+sides as (
+
+    select * from (values ('joined'), ('left')) as sides (side)
+
+),
+
+-- A run's two ends, each in its period.
+ends as (
 
     select
-        grain,
-        joined_number as period_number,
-        count(*) as joined,
-        count(*) filter (where first_number = joined_number) as joined_first,
-        0 as lost,
-        0 as lost_returned
+        steps.grain,
+        case when sides.side = 'joined' then steps.joined_number else steps.left_number end as period_number,
+        sides.side,
+        steps.first_number = steps.joined_number as is_first,
+        steps.last_number > steps.left_number as is_returned
     from steps
-    where not was_there
-    group by grain, joined_number
-    union all
-    select
-        grain,
-        left_number as period_number,
-        0 as joined,
-        0 as joined_first,
-        count(*) as lost,
-        count(*) filter (where last_number > left_number) as lost_returned
-    from steps
-    where left_number is not null and not is_back
-    group by grain, left_number
+    cross join sides
+    where
+        (sides.side = 'joined' and not steps.was_there)
+        or (sides.side = 'left' and steps.left_number is not null and not steps.is_back)
 
 ),
 
@@ -113,20 +110,12 @@ by_period as (
     select
         grain,
         period_number,
-        sum(joined) as joined,
-        sum(joined_first) as joined_first,
-        sum(lost) as lost,
-        sum(lost_returned) as lost_returned
-    from changes
+        count(*) filter (where side = 'joined') as joined,
+        count(*) filter (where side = 'joined' and is_first) as joined_first,
+        count(*) filter (where side = 'left') as lost,
+        count(*) filter (where side = 'left' and is_returned) as lost_returned
+    from ends
     group by grain, period_number
-
-),
-
-first_periods as (
-
-    select grain, min(period_number) as period_number
-    from by_period
-    group by grain
 
 ),
 
@@ -138,10 +127,9 @@ dense as (
         coalesce(by_period.joined, 0) as joined,
         coalesce(by_period.joined_first, 0) as joined_first,
         coalesce(by_period.lost, 0) as lost,
-        coalesce(by_period.lost_returned, 0) as lost_returned
+        coalesce(by_period.lost_returned, 0) as lost_returned,
+        by_period.period_number as counted_number
     from past_periods as periods
-    inner join first_periods
-        on first_periods.grain = periods.grain and periods.period_number >= first_periods.period_number
     left join by_period
         on by_period.grain = periods.grain and by_period.period_number = periods.period_number
 
@@ -154,7 +142,8 @@ levels as (
         sum(joined - lost) over (
             partition by grain order by period_number
             rows between unbounded preceding and current row
-        ) as customers_end
+        ) as customers_end,
+        min(counted_number) over (partition by grain) as first_number
     from dense
 
 )
@@ -168,4 +157,5 @@ select
     customers_end - joined as customers_retained,
     lost_returned as lost_returned_to_date
 from levels
+where period_number >= first_number
 order by grain, period_number

@@ -67,8 +67,8 @@ points_earned = { type = "decimal(28,4)", doc = "Points earned to date.", unit =
 points_spent = { type = "decimal(28,4)", doc = "Points spent to date.", unit = "points", checks = ["not_null"] }
 
 [checks]
-no_future_days = "select * from this where greatest(last_purchase_on, last_activity_on, first_seen_on) > $period_end"
-purchases_agree = "select * from this where (orders > 0) <> (first_purchase_on is not null) or (orders > 1) <> (second_purchase_on is not null) or purchase_days > orders"
+no_future_days = "select customer_id, first_seen_on, last_purchase_on, last_activity_on from this where greatest(last_purchase_on, last_activity_on, first_seen_on) > $period_end"
+purchases_agree = "select customer_id, orders, purchase_days, first_purchase_on, second_purchase_on from this where (orders > 0) <> (first_purchase_on is not null) or (orders > 1) <> (second_purchase_on is not null) or purchase_days > orders"
 nobody_is_lost = "select customer_id from customer_days except select customer_id from this"
 ---*/
 with before as (

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::Int64Type;
+use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::calendar::{self, Occasions};
 use crate::check;
@@ -167,14 +168,10 @@ impl Builder<'_> {
         self.lake.put_file(&path, local.path()).await?;
         let file = written.print.at(path, written.rows);
         self.resolver.damages.mended([&file]);
-        let (mut violations, mut warnings) = (written.violations, vec![]);
         let this = TaskTable::of_files("this", model.schema(), [&file]);
-        for check in &model.checks {
-            violations.extend(self.check(model, slot, check, &tables, &this).await?);
-        }
-        for check in &model.warnings {
-            warnings.extend(self.check(model, slot, check, &tables, &this).await?);
-        }
+        let mut violations = written.violations;
+        violations.extend(self.broken(model, slot, &model.checks, &tables, &this).await?);
+        let warnings = self.broken(model, slot, &model.warnings, &tables, &this).await?;
         let counts = self.counts(model, partition, &tables, &this, file.rows).await?;
         let checks = model.columns.iter().map(|c| c.checks.len() as u64).sum::<u64>() + model.checks.len() as u64 + 1;
         let (totals, days) = (written.totals, written.days);
@@ -188,6 +185,20 @@ impl Builder<'_> {
             Body::Calendar => Some(calendar::calendar_batch(&self.resolver.ground(false).calendar, self.occasions)),
             Body::CalendarPeriods => Some(calendar::calendar_periods_batch(&self.resolver.ground(false).calendar)),
         })
+    }
+
+    /// The checks that returned rows, in their order. Each is small, so that several run side by side.
+    async fn broken(
+        &self,
+        model: &Model,
+        slot: &Slot,
+        checks: &[Check],
+        tables: &[TaskTable],
+        this: &TaskTable,
+    ) -> Result<Vec<Violation>> {
+        let found = stream::iter(checks).map(|check| self.check(model, slot, check, tables, this));
+        let found: Vec<Option<Violation>> = found.buffered(self.engine.threads()).try_collect().await?;
+        Ok(found.into_iter().flatten().collect())
     }
 
     /// Runs one SQL check; `None` when it returns no rows.

@@ -30,7 +30,8 @@ impl Effort {
     }
 }
 
-/// A greedy pool that remembers its high-water mark. One task runs at a time, so the mark is that task's.
+/// A greedy pool that remembers its high-water mark. Tasks whose effort is told run one at a time, so the mark is that task's; checks,
+/// of which several run side by side, tell none.
 #[derive(Debug)]
 pub(super) struct MarkedPool {
     inner: GreedyMemoryPool,

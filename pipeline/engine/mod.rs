@@ -120,7 +120,7 @@ impl Engine {
     /// `memory_limit_bytes` bounds what sorts, joins and aggregates hold; past it they spill into `scratch`.
     pub fn new(lake: &Storage, memory_limit_bytes: usize, threads: usize, scratch: PathBuf) -> Result<Self> {
         let disk = DiskManagerBuilder::default().with_mode(DiskManagerMode::Directories(vec![scratch.clone()]));
-        // One task runs at a time, so the fair pool's equal shares would only make its sorts spill early.
+        // One partition is built at a time, so the fair pool's equal shares would only make its sorts spill early.
         let pool = Arc::new(MarkedPool::new(memory_limit_bytes));
         let runtime =
             RuntimeEnvBuilder::new().with_memory_pool(pool.clone()).with_disk_manager_builder(disk).build_arc()?;

@@ -59,3 +59,56 @@ fn two_stages(plan: &Arc<dyn ExecutionPlan>) -> Option<(&AggregateExec, &Aggrega
     let is_pair = (last.mode(), first.mode()) == (&AggregateMode::FinalPartitioned, &AggregateMode::Partial);
     (is_pair && first.aggr_expr().iter().any(|aggregate| gathers(aggregate.fun()))).then_some((last, first))
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow::util::pretty::pretty_format_batches;
+    use datafusion::physical_plan::displayable;
+    use datafusion::prelude::{SessionConfig, SessionContext};
+
+    use super::*;
+
+    const OWNED: &str = "(select value % 7 as g, cast(value % 13 as int) as item, 'n' || (value % 5) as name from \
+                         generate_series(1, 1000))";
+
+    fn context() -> SessionContext {
+        let config = SessionConfig::new().with_target_partitions(3);
+        let builder = SessionStateBuilder::new_with_default_features().with_config(config);
+        let context = SessionContext::new_with_state(with_gathering(builder).build());
+        super::super::register_functions(&context);
+        context
+    }
+
+    #[tokio::test]
+    async fn what_gathers_has_one_stage_and_what_sums_up_has_two() {
+        for (aggregate, stages) in [
+            ("favourite(name, 1, 0)", 1),
+            ("best_offers(item, [item + 1], [item])", 1),
+            ("count(*), favourite(name, 1, 0) filter (where item > 3)", 1),
+            ("count(*)", 2),
+        ] {
+            let sql = format!("select g, {aggregate} from {OWNED} group by g");
+            let plan = context().sql(&sql).await.unwrap().create_physical_plan().await.unwrap();
+            let plan = displayable(plan.as_ref()).indent(false).to_string();
+            assert_eq!(plan.matches("AggregateExec").count(), stages, "{plan}");
+            assert!(plan.contains("RepartitionExec: partitioning=Hash([g@"), "{plan}");
+        }
+    }
+
+    #[tokio::test]
+    async fn one_stage_says_what_two_say() {
+        let sql = format!(
+            "select g, favourite(name, item, 0) as name, best_offers(item, [item + 1, item + 2], [item, 20 - item]) as best \
+             from {OWNED} group by g order by g"
+        );
+        let plain = SessionContext::new();
+        super::super::register_functions(&plain);
+        let mut found = vec![];
+        for context in [context(), plain] {
+            let batches = context.sql(&sql).await.unwrap().collect().await.unwrap();
+            found.push(pretty_format_batches(&batches).unwrap().to_string());
+        }
+        assert_eq!(found[0], found[1]);
+        assert!(found[0].contains("| 6 |"), "{}", found[0]);
+    }
+}

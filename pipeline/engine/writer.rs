@@ -377,7 +377,8 @@ fn conform(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::{Int64Array, StringArray};
+    use arrow::array::{Float64Array, Int64Array, StringArray};
+    use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
     use super::*;
 
@@ -406,6 +407,54 @@ mod tests {
             violations(&[&[(Some("a"), 1), (Some("a"), 2)], &[], &[(Some("a"), 2), (None, 1), (None, 1)]]).unwrap();
         assert_eq!(broken.iter().map(|v| (v.check.as_str(), v.rows)).collect::<Vec<_>>(), [("grain is unique", 2)]);
         assert_eq!(broken[0].samples, ["customer_id=a, position=2", "customer_id=NULL, position=1"]);
+    }
+
+    #[test]
+    fn numbers_are_judged_as_a_whole_and_then_one_by_one() {
+        let decimals = |values: &[i128]| {
+            let array = PrimitiveArray::<Decimal128Type>::from_iter_values(values.iter().copied());
+            Arc::new(array.with_precision_and_scale(28, 4).unwrap()) as ArrayRef
+        };
+        let floats = |values: &[Option<f64>]| Arc::new(values.iter().copied().collect::<Float64Array>()) as ArrayRef;
+        let broken = |array: &ArrayRef, check| broken_rows(array, &check).unwrap().map_or(0, |rows| rows.true_count());
+        let (positive, not_negative, fraction) =
+            (ColumnCheck::Positive, ColumnCheck::NonNegative, ColumnCheck::Fraction);
+        for (array, check, rows) in [
+            (decimals(&[1, 2]), &positive, 0),
+            (decimals(&[0, -1, 2]), &positive, 2),
+            (decimals(&[0, -1, 2]), &not_negative, 1),
+            (decimals(&[0, 10_000]), &fraction, 0),
+            (decimals(&[0, 10_001]), &fraction, 1),
+            (floats(&[Some(0.5), None]), &fraction, 0),
+            (floats(&[None, None]), &positive, 0),
+            (floats(&[Some(f64::NAN), Some(0.5)]), &fraction, 1),
+            (floats(&[Some(-f64::NAN), Some(0.5)]), &not_negative, 1),
+            (floats(&[Some(f64::INFINITY)]), &positive, 0),
+        ] {
+            assert_eq!(broken(&array, check.clone()), rows, "{check:?} of {array:?}");
+        }
+    }
+
+    #[test]
+    fn threads_and_row_groups_change_no_value() {
+        let rows = i64::try_from(ROW_GROUP_ROWS).unwrap() + 5;
+        let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values(0..rows));
+        let columns = (0..20).map(|i| (format!("c{i}"), Arc::clone(&numbers)));
+        let batch = RecordBatch::try_from_iter(columns).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let written = [1, 3].map(|threads| {
+            let path = folder.path().join(threads.to_string());
+            let mut out = ParquetOut::create(&path, batch.schema(), None).unwrap().on_threads(threads);
+            out.write(&batch).unwrap();
+            assert_eq!(out.finish().unwrap().rows, rows.cast_unsigned());
+            std::fs::read(path).unwrap()
+        });
+        assert!(written[0] == written[1]);
+        let reader = ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(written[0].clone())).unwrap();
+        let sizes: Vec<i64> = reader.metadata().row_groups().iter().map(|group| group.num_rows()).collect();
+        assert_eq!(sizes, [rows - 5, 5]);
+        let read: Vec<RecordBatch> = reader.build().unwrap().map(Result::unwrap).collect();
+        assert_eq!(arrow::compute::concat_batches(&batch.schema(), &read).unwrap(), batch);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::Builder;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, PrimitiveArray, RecordBatch, RecordBatchOptions};
 use arrow::compute::{
@@ -276,7 +277,8 @@ impl ParquetOut {
 
 /// A file's rows, encoded column by column.
 ///
-/// Where a query ends in a sort, nothing else is left to do meanwhile: so columns are shared out among threads.
+/// Where a query ends in a sort, little else is left to do meanwhile: so columns are shared out among threads, which end with
+/// each batch.
 struct RowGroups<W: Write + Send> {
     writer: SerializedFileWriter<W>,
     factory: ArrowRowGroupWriterFactory,
@@ -316,10 +318,14 @@ impl<W: Write + Send> RowGroups<W> {
             Ok(())
         };
         std::thread::scope(|scope| {
-            let others = if is_small { 0 } else { self.threads.min(ENCODING_THREADS) - 1 };
-            let others: Vec<_> = (0..others).map(|_| scope.spawn(encode_some)).collect();
-            encode_some()?;
-            others.into_iter().try_for_each(|other| other.join().map_err(|_| Error::bug("an encoder panicked"))?)
+            let others = if is_small { 0 } else { self.threads.min(ENCODING_THREADS).saturating_sub(1) };
+            // Where no further thread is to be had, this one does it all.
+            let others = (0..others).filter_map(|_| Builder::new().spawn_scoped(scope, encode_some).ok());
+            let others: Vec<_> = others.collect();
+            let own = encode_some();
+            let joined =
+                others.into_iter().map(|other| other.join().unwrap_or_else(|_| Err(Error::bug("encoding panicked"))));
+            joined.fold(own, Result::and)
         })
     }
 

@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int32Builder, Int64Builder, ListBuilder};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int32Builder, Int64Builder, ListArray, ListBuilder};
 use arrow::datatypes::{DataType, Field, FieldRef, Int32Type, Int64Type};
 use datafusion::common::{HashMap, plan_err};
 use datafusion::error::Result;
@@ -15,7 +15,7 @@ use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::utils::format_state_name;
 use datafusion::logical_expr::{Accumulator, AggregateUDFImpl, EmitTo, GroupsAccumulator, Signature, Volatility};
 
-use super::gathered::{Gathered, OneGroup, list_of, narrow, passes};
+use super::gathered::{Gathered, OneGroup, list_of, narrow, passes, row_states};
 
 const BEST: usize = 3;
 
@@ -100,11 +100,11 @@ impl Items {
     }
 
     /// An item's number; `offers` are asked for when it is met first, each as (other, place).
-    fn with_offers<I: Iterator<Item = (i32, i32)>>(&mut self, name: i32, offers: impl FnOnce() -> I) -> u32 {
+    fn with_offers<I: IntoIterator<Item = (i32, i32)>>(&mut self, name: i32, offers: impl FnOnce() -> I) -> u32 {
         let item = self.number(name);
         if self.offers[item as usize].is_none() {
             let mut offers: Vec<Offer> =
-                offers().map(|(other, place)| Offer { place, other: self.number(other) }).collect();
+                offers().into_iter().map(|(other, place)| Offer { place, other: self.number(other) }).collect();
             offers.sort_unstable();
             self.offers[item as usize] = Some(offers);
         }
@@ -163,16 +163,7 @@ impl GroupsAccumulator for Groups {
         let items = values[0].as_primitive::<Int32Type>();
         let (others, places) = (values[1].as_list::<i32>(), values[2].as_list::<i32>());
         for row in (0..items.len()).filter(|row| items.is_valid(*row) && passes(opt_filter, *row)) {
-            let offers = || {
-                let known = others.is_valid(row) && places.is_valid(row);
-                let lists = known.then(|| (others.value(row), places.value(row)));
-                let pairs = lists.into_iter().flat_map(|(others, places)| {
-                    let (others, places) = (others.as_primitive::<Int32Type>(), places.as_primitive::<Int32Type>());
-                    others.iter().zip(places).map(|(other, place)| other.zip(place)).collect::<Vec<_>>()
-                });
-                pairs.flatten()
-            };
-            let item = self.items.with_offers(items.value(row), offers);
+            let item = self.items.with_offers(items.value(row), || offered(others, places, row));
             self.owned.keep(group_indices[row], item);
         }
         Ok(())
@@ -228,14 +219,22 @@ impl GroupsAccumulator for Groups {
     }
 
     fn convert_to_state(&self, values: &[ArrayRef], opt_filter: Option<&BooleanArray>) -> Result<Vec<ArrayRef>> {
-        let (rows, mut each) = (values[0].len(), Self::default());
-        each.update_batch(values, &(0..rows).collect::<Vec<_>>(), opt_filter, rows)?;
-        each.state(EmitTo::All)
+        row_states(Self::default(), values, opt_filter)
     }
 
     fn size(&self) -> usize {
         self.items.size() + self.owned.size()
     }
+}
+
+/// What a row's lists offer, as (other, place).
+fn offered(others: &ListArray, places: &ListArray, row: usize) -> Vec<(i32, i32)> {
+    if others.is_null(row) || places.is_null(row) {
+        return vec![];
+    }
+    let lists = [others.value(row), places.value(row)];
+    let [others, places] = lists.each_ref().map(|list| list.as_primitive::<Int32Type>());
+    others.iter().zip(places).filter_map(|(other, place)| other.zip(place)).collect()
 }
 
 fn packed(other: i32, place: i32) -> i64 {

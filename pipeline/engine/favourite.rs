@@ -17,7 +17,7 @@ use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::utils::format_state_name;
 use datafusion::logical_expr::{Accumulator, AggregateUDFImpl, EmitTo, GroupsAccumulator, Signature, Volatility};
 
-use super::gathered::{Gathered, OneGroup, list_of, narrow, passes};
+use super::gathered::{Gathered, OneGroup, list_of, narrow, passes, row_states};
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(super) struct Favourite {
@@ -208,9 +208,7 @@ impl GroupsAccumulator for Groups {
     }
 
     fn convert_to_state(&self, values: &[ArrayRef], opt_filter: Option<&BooleanArray>) -> Result<Vec<ArrayRef>> {
-        let (rows, mut each) = (values[0].len(), Self::default());
-        each.update_batch(values, &(0..rows).collect::<Vec<_>>(), opt_filter, rows)?;
-        each.state(EmitTo::All)
+        row_states(Self::default(), values, opt_filter)
     }
 
     fn size(&self) -> usize {

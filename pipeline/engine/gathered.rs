@@ -41,6 +41,17 @@ pub(super) fn passes(filter: Option<&BooleanArray>, row: usize) -> bool {
     filter.is_none_or(|filter| filter.is_valid(row) && filter.value(row))
 }
 
+/// Each row's state, as if it were a group: what goes on to the last stage where the engine leaves out the first.
+pub(super) fn row_states(
+    mut each: impl GroupsAccumulator,
+    values: &[ArrayRef],
+    filter: Option<&BooleanArray>,
+) -> Result<Vec<ArrayRef>> {
+    let rows = values[0].len();
+    each.update_batch(values, &(0..rows).collect::<Vec<_>>(), filter, rows)?;
+    each.state(EmitTo::All)
+}
+
 impl<K: Copy + Default> Gathered<K> {
     /// Groups may have nothing kept.
     pub fn over(groups: usize) -> Self {

@@ -3,6 +3,7 @@
 //! Decoding, staging, documentation and the config's own checks all read these tables; nothing else in the
 //! code knows a source's columns by heart. A new source is a new [`SourceName`] and a new table.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -68,7 +69,7 @@ impl FromStr for SourceName {
 /// The type of a contract column; each has one Arrow type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ColumnType {
-    /// Utf8, as sent apart from a byte-order mark.
+    /// Utf8, without what [`tidy_text`] takes away; nothing left is NULL.
     Text,
     /// Utf8, trimmed, Persian and Arabic digits folded to ASCII; never parsed as a number.
     Id,
@@ -101,6 +102,18 @@ impl ColumnType {
         }
     }
 }
+
+/// Text as it is kept: without a byte-order mark and white space around it, Arabic yeh and kaf as the Persian letters that
+/// they stand for. Marks within, such as the zero-width non-joiner, stay.
+pub fn tidy_text(text: &str) -> Cow<'_, str> {
+    let text = text.trim_start_matches('\u{feff}').trim();
+    match text.is_ascii() || !text.contains(ARABIC_LETTERS) {
+        true => Cow::Borrowed(text),
+        false => Cow::Owned(text.replace(ARABIC_LETTERS[0], "ی").replace(ARABIC_LETTERS[1], "ک")),
+    }
+}
+
+const ARABIC_LETTERS: [char; 2] = ['ي', 'ك'];
 
 /// A rule on one column's values, beyond its type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -38,6 +38,9 @@ fn shop(dir: &Path) -> (Shop, String) {
     if let Some(start) = text("week_start") {
         project += &format!("\nweek_start = \"{start}\"");
     }
+    if let Some(day) = text("history_starts_on") {
+        project += &format!("\nhistory_starts_on = {day}");
+    }
     let mut sources = String::new();
     if let Some(business) = settings.get("business").and_then(|v| v.as_table()) {
         sources += &format!("[business]\n{business}\n");

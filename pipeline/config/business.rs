@@ -128,8 +128,8 @@ pub struct Business {
     pub low_nps_below: Whole<0, 11>,
     /// Flag open_ticket: a ticket unresolved for more than so many days.
     pub ticket_days: Whole<0, 3_650>,
-    /// The window whose logins, tickets and replies are compared with the window before it.
-    pub trend_days: Days,
+    /// The window whose logins, tickets and replies are compared with the window before it. The ledger is read a year back.
+    pub trend_days: Whole<1, 182>,
     /// A trend flag needs so many events in the earlier window.
     pub trend_min_events: Whole<1, 1_000_000>,
     /// Flag no_product_use: the product was used, but not for so many days.
@@ -159,7 +159,7 @@ pub struct Business {
     pub silence_days: Days,
     /// The longest window of attribution_windows.csv.
     pub attribution_days: Days,
-    /// A campaign that reached nobody for so many days is over; should it begin again, it counts its customers anew.
+    /// A campaign that reached nobody and brought no order for so many days is over; should it begin again, it counts its customers anew.
     pub campaign_idle_days: Days,
     /// A campaign's outcome is measured over so many days from its start.
     pub effect_days: Days,
@@ -197,7 +197,7 @@ impl Default for Business {
             nps_days: const { Days::new(180) },
             low_nps_below: const { Whole::new(7) },
             ticket_days: const { Whole::new(3) },
-            trend_days: const { Days::new(90) },
+            trend_days: const { Whole::new(90) },
             trend_min_events: const { Whole::new(3) },
             no_product_use_days: const { Days::new(45) },
             ending_days: const { Whole::new(30) },

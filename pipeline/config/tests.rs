@@ -281,7 +281,7 @@ fn parameters_have_the_same_names_and_types_in_every_project() {
         config.parameters().into_iter().map(|parameter| (parameter.name, kind(&parameter.value))).collect()
     };
     let settings = "[business]\nno_purchase_months = 6\nhigh_value_share = 1\noverdue_factor = 100\n\
-                    counted_statuses = [\" Paid\", \"sent\"]\nrfm_window_days = 365\n[project]\n\
+                    counted_statuses = [\" Paid\", \"تكميل\"]\nrfm_window_days = 365\n[project]\n\
                     history_starts_on = 2020-01-01";
     let other = good(&MINIMAL.replace("[project]", settings));
     assert_eq!(shape(&good(MINIMAL)), shape(&other));
@@ -289,7 +289,7 @@ fn parameters_have_the_same_names_and_types_in_every_project() {
     let value = |config: &Config, name: &str| {
         config.parameters().into_iter().find(|parameter| parameter.name == name).unwrap().value
     };
-    assert_eq!(value(&other, "counted_statuses"), ParameterValue::Text("paid,sent".to_owned()));
+    assert_eq!(value(&other, "counted_statuses"), ParameterValue::Text("paid,تکمیل".to_owned()));
     assert_eq!(value(&other, "overdue_factor"), ParameterValue::Decimal(10_000, 5, 2));
     assert_eq!(value(&good(MINIMAL), "high_value_share"), ParameterValue::Decimal(8_000, 5, 4));
     assert_eq!(value(&good(MINIMAL), "no_purchase_months"), ParameterValue::NullOf(ParameterType::Int));

@@ -12,6 +12,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserializer, Error, Unexpected};
 use serde::{Deserialize, Serialize, Serializer};
 
+use crate::contract::tidy_text;
+
 /// A whole number from `MIN` to `MAX`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
@@ -416,7 +418,7 @@ impl FromStr for Currency {
     }
 }
 
-/// Order statuses, trimmed and lower-cased, as they are compared.
+/// Order statuses, tidied as those of orders are and lower-cased, as they are compared.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(transparent)]
 #[schemars(inline)]
@@ -432,7 +434,7 @@ impl Statuses {
 impl<'a> FromIterator<&'a str> for Statuses {
     fn from_iter<I: IntoIterator<Item = &'a str>>(statuses: I) -> Self {
         let mut folded: Vec<String> = Vec::new();
-        for status in statuses.into_iter().map(|status| status.trim().to_lowercase()) {
+        for status in statuses.into_iter().map(|status| tidy_text(status).to_lowercase()) {
             if !folded.contains(&status) {
                 folded.push(status);
             }

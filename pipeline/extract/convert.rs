@@ -9,7 +9,7 @@ use arrow::datatypes::{DataType, TimeUnit, TimestampMicrosecondType};
 use super::iso::{parse_day, parse_instant};
 use super::numbers::{NumberStyle, fold_digits};
 use crate::calendar::{BusinessZone, DateReader, Moment};
-use crate::contract::ColumnType;
+use crate::contract::{ColumnType, tidy_text};
 use crate::error::Result;
 
 /// Texts longer than this are rejected.
@@ -46,7 +46,7 @@ pub(super) struct Converted {
 /// Converts one column.
 pub(super) fn convert(array: &ArrayRef, kind: ColumnType, written: &Written<'_>) -> Result<Converted> {
     match kind {
-        ColumnType::Text => texts(array, |text| Some(text.trim_start_matches('\u{feff}').into())),
+        ColumnType::Text => texts(array, |text| Some(tidy_text(text)).filter(|text| !text.is_empty())),
         ColumnType::Id => texts(array, |text| {
             let folded = fold_digits(text.trim());
             let id = folded.trim();
@@ -260,6 +260,14 @@ mod tests {
         let given = vec![Some("17850.0"), Some("007"), Some("99999999999999999999"), Some("1e5"), Some("-0")];
         let expected: Vec<_> = given.iter().map(|id| id.map(str::to_owned)).collect();
         assert_eq!(texts_of(given, ColumnType::Id, NumberStyle { decimal: ',', thousands: Some('.') }).0, expected);
+    }
+
+    #[test]
+    fn texts_are_kept_without_what_surrounds_them() {
+        let given =
+            vec![Some("\u{feff}\u{a0}علي كاظم\t\r"), Some("می\u{200c}روم "), Some(" \u{a0}"), Some("a b"), None];
+        let expected = [Some("علی کاظم"), Some("می\u{200c}روم"), None, Some("a b"), None];
+        assert_eq!(texts_of(given, ColumnType::Text, NumberStyle::default()).0, expected.map(|t| t.map(str::to_owned)));
     }
 
     #[test]

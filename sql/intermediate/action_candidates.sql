@@ -6,13 +6,13 @@ grain = ["customer_id", "rule"]
 customer_months = "latest"
 customer_days = { last = "62 days" }
 trigger_events = { last = "62 days" }
-stg_orders = { last = "90 days" }
+stg_orders = { last = "365 days" }
 purchase_lines = { last = "160 days" }
 
 [columns]
 customer_id = { type = "text", doc = "The customer or lead.", checks = ["not_null"] }
 rule = { type = "text", doc = "The rule of trigger_rules.csv.", checks = ["not_null"] }
-since = { type = "text", doc = "What its days are counted from. Where several put a person on the list, the one that did so last; then the later step.", checks = ["not_null"] }
+since = { type = "text", doc = "What its days are counted from. Where several put a person on the list, the one that did so last; then the later step. A delivery counts where its order was placed in the 365 days up to the as-of date.", checks = ["not_null"] }
 event_on = { type = "date", doc = "The day of that.", checks = ["not_null"] }
 step = { type = "int64", doc = "The step that is up.", unit = "step", checks = ["not_null", "positive"] }
 started_on = { type = "date", doc = "Day on which the first step was due.", checks = ["not_null"] }
@@ -54,12 +54,35 @@ known as (
 ),
 
 -- Customers who have had the time to come back: without that, the newest would make the gap look short.
+second_gaps as (
+
+    select gap_days, sum(customers) as customers
+    from second_purchases
+    where first_purchase_on <= $as_of - cast($onboarding_days as int)
+    group by gap_days
+
+),
+
+running_gaps as (
+
+    select
+        gap_days,
+        sum(customers) over (order by gap_days) as customers_so_far,
+        sum(customers) over () as customers
+    from second_gaps
+
+),
+
+-- The median: the gap of the customer in the middle, or half way between those of the two in the middle; rounded up.
 second_gap as (
 
     select
-        cast(ceil(median(cast(cast(second_purchase_on - first_purchase_on as bigint) as double))) as int) as days
-    from customers
-    where second_purchase_on > first_purchase_on and first_purchase_on <= $as_of - cast($onboarding_days as int)
+        cast((
+            min(gap_days) filter (where 2 * customers_so_far >= customers)
+            + min(gap_days) filter (where 2 * customers_so_far > customers)
+            + 1
+        ) / 2 as int) as days
+    from running_gaps
 
 ),
 
@@ -285,7 +308,7 @@ newsletter_day as (
 
 events as (
 
-    select event_id, customer_id, kind, day, subject_id, is_answered, watched_until from trigger_events
+    select event_id, customer_id, kind, occurred_at, day, subject_id, is_answered, watched_until from trigger_events
 
 ),
 
@@ -319,8 +342,8 @@ offers as (
     select
         events.customer_id,
         max(events.day) as event_on,
-        first_value(events.event_id order by events.day desc, events.event_id desc) as event_id,
-        first_value(events.is_answered order by events.day desc, events.event_id desc) as is_answered,
+        first_value(events.event_id order by events.occurred_at desc, events.event_id desc) as event_id,
+        first_value(events.is_answered order by events.occurred_at desc, events.event_id desc) as is_answered,
         max(events.watched_until) as watched_until
     from events
     inner join leads on leads.customer_id = events.customer_id
@@ -335,6 +358,19 @@ open_offers as (
     from offers
     left join ledger on ledger.customer_id = offers.customer_id
     where not offers.is_answered and coalesce(ledger.last_answer_on <= offers.watched_until, true)
+
+),
+
+-- A delivery may come long after its order. The few days that count are picked here, so that of a year of orders
+-- little is kept.
+deliveries as (
+
+    select orders.customer_id, orders.delivered_on as event_on, orders.order_id
+    from (
+        select distinct event_on from listed_days where since = 'delivery'
+    ) as listed
+    inner join stg_orders as orders on orders.delivered_on = listed.event_on
+    where orders.is_purchase and orders.day > $as_of - 365 and orders.day <= $as_of
 
 ),
 
@@ -415,9 +451,8 @@ occurrences as (
     cross join subscribers
     where subscribers.is_subscribed and newsletter_day.event_on is not null
     union all
-    select customer_id, 'delivery', delivered_on, order_id, null, null, null, null, null
-    from stg_orders
-    where is_purchase and day <= $as_of and delivered_on is not null
+    select customer_id, 'delivery', event_on, order_id, null, null, null, null, null
+    from deliveries
     union all
     select customer_id, 'ticket_resolved', day, subject_id, null, null, null, null, null
     from resolutions

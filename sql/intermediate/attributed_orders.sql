@@ -20,6 +20,7 @@ touch_message_id = { type = "text", doc = "Message of the touch." }
 touched_at = { type = "timestamp", doc = "Moment of the touch, UTC." }
 window_hours = { type = "int64", doc = "The window that held the order.", unit = "hours" }
 revenue = { type = "decimal(18,4)", doc = "Net amount of the order.", unit = "currency", checks = ["not_null", "positive"] }
+line_revenue = { type = "decimal(28,4)", doc = "Net revenue of its lines: revenue but for rounding; 0 without lines.", unit = "currency", checks = ["not_null"] }
 costed_revenue = { type = "decimal(28,4)", doc = "Net revenue of its lines whose cost is known; 0 without one.", unit = "currency", checks = ["not_null"] }
 gross_profit = { type = "decimal(28,4)", doc = "Gross profit of those lines; NULL without one.", unit = "currency" }
 
@@ -43,7 +44,8 @@ from this
 inner join campaign_touches as touches on touches.event_id = this.touch_id
 where
     touches.day > this.day
-    or this.day > touches.window_ends_on
+    or this.day > touches.window_ends_on + 1
+    or cast(this.ordered_at as bigint) - cast(touches.touched_at as bigint) > touches.window_hours * 3600000000
     or touches.customer_id <> this.customer_id
     or touches.campaign_id <> this.campaign_id"""
 ---*/
@@ -56,9 +58,7 @@ with purchases as (
         day,
         campaign_id,
         net_amount,
-        -- Local midnight, as time zones are whole quarters of an hour off UTC: the source knows the day only. An order of exactly
-        -- 0:15, 0:30 or 0:45 is taken for one, too.
-        hour = 0 and cast(ordered_at as bigint) % 900000000 = 0 as has_day_only
+        has_day_only
     from stg_orders
     where is_purchase and day <= $period_end
 
@@ -66,7 +66,8 @@ with purchases as (
 
 touches as (
 
-    select * from campaign_touches where day >= $period_start - cast($attribution_days as int)
+    -- One day more, for the hour by which a window reaches further where clocks go forward.
+    select * from campaign_touches where day >= $period_start - cast($attribution_days as int) - 1
 
 ),
 
@@ -83,14 +84,12 @@ candidates as (
     where
         purchases.campaign_id is null
         and touches.day <= purchases.day
-        and purchases.day <= touches.window_ends_on
-        and (
-            purchases.has_day_only
-            or (
-                touches.touched_at <= purchases.ordered_at
-                and cast(purchases.ordered_at as bigint) - cast(touches.touched_at as bigint) <= touches.window_hours * 3600000000
-            )
-        )
+        -- Where only the order's day is known, any touch of that day comes before it.
+        and (purchases.has_day_only or touches.touched_at <= purchases.ordered_at)
+        -- The hours decide; days only narrow the join, with one to spare, as a window reaches an hour further where clocks go
+        -- forward. An order without a time stands at midnight, which is in the window exactly when the window reaches its day.
+        and purchases.day <= touches.window_ends_on + 1
+        and cast(purchases.ordered_at as bigint) - cast(touches.touched_at as bigint) <= touches.window_hours * 3600000000
 
 ),
 
@@ -131,6 +130,7 @@ profits as (
 
     select
         lines.order_id,
+        sum(lines.line_net) as line_revenue,
         sum(lines.line_net) filter (where lines.gross_profit is not null) as costed_revenue,
         sum(lines.gross_profit) as gross_profit
     from attributed
@@ -153,6 +153,7 @@ select
     attributed.touched_at,
     attributed.window_hours,
     attributed.net_amount as revenue,
+    coalesce(profits.line_revenue, 0) as line_revenue,
     coalesce(profits.costed_revenue, 0) as costed_revenue,
     profits.gross_profit
 from attributed

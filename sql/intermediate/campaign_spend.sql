@@ -8,17 +8,22 @@ campaign_id = { type = "text", doc = "The campaign: one with a cost and a start 
 period_start = { type = "date", doc = "First day of the period.", checks = ["not_null"] }
 period_number = { type = "int64", doc = "The period.", checks = ["not_null"] }
 kind = { type = "text", doc = "Kind of the campaign." }
-spent = { type = "decimal(18,4)", doc = "The cost spread evenly over the campaign's days. After k of n days cost x k / n is spent, rounded half up; a period's spend is the difference of two such sums, so that periods add up to the cost exactly.", unit = "currency", checks = ["not_null", "non_negative"] }
+spent = { type = "decimal(18,4)", doc = "The cost spread evenly over the campaign's days. After k of n days cost x k / n is spent, rounded half up; a period's spend is the difference of two such sums, so that periods add up to the cost exactly. What a campaign spent before 1990-01-01, where the calendar begins, belongs to no period.", unit = "currency", checks = ["not_null", "non_negative"] }
 
 [checks]
 periods_add_up = """
 select this.campaign_id, this.grain, sum(this.spent) as spent
 from this
 inner join stg_campaigns as campaigns on campaigns.campaign_id = this.campaign_id
+cross join (select min(day) as first_day from calendar_periods) as bounds
 group by this.campaign_id, this.grain
 having
     sum(this.spent) > max(campaigns.cost)
-    or (max(campaigns.ends_on) <= $as_of and sum(this.spent) <> max(campaigns.cost))"""
+    or (
+        max(campaigns.ends_on) <= $as_of
+        and max(campaigns.starts_on) >= max(bounds.first_day)
+        and sum(this.spent) <> max(campaigns.cost)
+    )"""
 
 [warnings]
 costs_without_days = """

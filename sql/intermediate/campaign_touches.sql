@@ -13,7 +13,7 @@ message_id = { type = "text", doc = "The message." }
 touched_at = { type = "timestamp", doc = "Moment of the touch, UTC.", checks = ["not_null"] }
 day = { type = "date", doc = "Business day of touched_at.", checks = ["not_null"] }
 window_hours = { type = "int64", doc = "An order counts up to so many hours later.", unit = "hours", checks = ["not_null", "positive"] }
-window_ends_on = { type = "date", doc = "Business day of the window's last moment.", checks = ["not_null"] }
+window_ends_on = { type = "date", doc = "Business day of the window's last moment if every day had 24 hours: a day off where clocks change and the window ends near midnight.", checks = ["not_null"] }
 tie_order = { type = "int64", doc = "Of touches at one moment the lowest wins.", unit = "position", checks = ["not_null"] }
 
 [checks]

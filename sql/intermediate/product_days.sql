@@ -10,7 +10,7 @@ day = { type = "date", doc = "Business day.", checks = ["not_null"] }
 orders = { type = "int64", doc = "Purchases that hold it.", unit = "count", checks = ["not_null", "non_negative"] }
 baskets = { type = "int64", doc = "Those of them in which it brought money and isn't excluded (excluded_products.csv): the baskets of product_affinity.", unit = "count", checks = ["not_null", "non_negative"] }
 quantity = { type = "decimal(28,4)", doc = "Pieces sold.", unit = "count", checks = ["not_null", "non_negative"] }
-revenue = { type = "decimal(28,4)", doc = "Net revenue of its lines.", unit = "currency", checks = ["not_null", "non_negative"] }
+revenue = { type = "decimal(28,4)", doc = "Net revenue of its lines. Below 0 where its lines' discounts are above their prices: a voucher as a line of its own.", unit = "currency", checks = ["not_null"] }
 costed_revenue = { type = "decimal(28,4)", doc = "Net revenue of the lines whose cost is known; NULL without one.", unit = "currency" }
 gross_profit = { type = "decimal(28,4)", doc = "Gross profit of the lines whose cost is known; NULL without one.", unit = "currency" }
 page_views = { type = "int64", doc = "Views of its page; of products only, here and in cart_adds.", unit = "count", checks = ["not_null", "non_negative"] }

@@ -20,7 +20,7 @@ with quotes as (
 
 purchases as (
 
-    select customer_id, ordered_at, day, hour
+    select customer_id, ordered_at, day, has_day_only
     from stg_orders
     where is_purchase and day <= $period_end
 
@@ -30,8 +30,7 @@ select quotes.event_id, min(purchases.day) as purchased_on
 from quotes
 inner join purchases on purchases.customer_id = quotes.customer_id
 where
-    -- Midnight stands for a day without a time.
-    (purchases.ordered_at >= quotes.occurred_at or (purchases.day = quotes.day and purchases.hour = 0))
+    (purchases.ordered_at >= quotes.occurred_at or (purchases.day = quotes.day and purchases.has_day_only))
     and purchases.day <= quotes.day + cast($conversion_days as int)
 group by quotes.event_id
 order by event_id

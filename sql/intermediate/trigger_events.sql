@@ -7,7 +7,8 @@ partition = "month"
 event_id = { type = "text", doc = "The event.", checks = ["not_null"] }
 customer_id = { type = "text", doc = "The customer or lead.", checks = ["not_null"] }
 kind = { type = "text", doc = "What happened.", one_of = ["ticket_resolved", "quote", "demo"], checks = ["not_null"] }
-day = { type = "date", doc = "Business day.", checks = ["not_null"] }
+occurred_at = { type = "timestamp", doc = "When, UTC.", checks = ["not_null"] }
+day = { type = "date", doc = "Business day of occurred_at.", checks = ["not_null"] }
 subject_id = { type = "text", doc = "The ticket, or what else it is about." }
 is_answered = { type = "boolean", doc = "Whether the person answered later in the same month: message_replied, message_clicked, login, call_in or ticket_opened.", checks = ["not_null"] }
 watched_until = { type = "date", doc = "Last day on which is_answered looks for an answer: the month's last, or the as-of date in the open month.", checks = ["not_null"] }
@@ -49,6 +50,7 @@ select
     triggers.event_id,
     triggers.customer_id,
     triggers.kind,
+    triggers.occurred_at,
     triggers.day,
     triggers.subject_id,
     answered.event_id is not null as is_answered,

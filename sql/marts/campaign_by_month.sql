@@ -17,22 +17,34 @@ ranking_class = { type = "text", doc = "The customers' ranking class at the end 
 rfm_segment = { type = "text", doc = "Their RFM segment at the same time; none: no customer yet.", checks = ["not_null"] }
 sent = { type = "int64", doc = "Customers to whom the campaign sent a message for the first time.", unit = "count", checks = ["not_null", "non_negative"] }
 delivered = { type = "int64", doc = "Customers to whom one was delivered for the first time.", unit = "count", checks = ["not_null", "non_negative"] }
-opened = { type = "int64", doc = "Customers who opened one for the first time.", unit = "count", checks = ["not_null", "non_negative"] }
-clicked = { type = "int64", doc = "Customers who clicked for the first time.", unit = "count", checks = ["not_null", "non_negative"] }
+opened = { type = "int64", doc = "Customers who opened one for the first time. Whoever did nothing with the campaign for campaign_idle_days, while it reached nobody and brought no order, is forgotten and counts again.", unit = "count", checks = ["not_null", "non_negative"] }
+clicked = { type = "int64", doc = "Customers who clicked for the first time; they count again as in opened.", unit = "count", checks = ["not_null", "non_negative"] }
 held_out = { type = "int64", doc = "Customers kept back for comparison for the first time.", unit = "count", checks = ["not_null", "non_negative"] }
-converted = { type = "int64", doc = "Customers with their first attributed order.", unit = "count", checks = ["not_null", "non_negative"] }
+converted = { type = "int64", doc = "Customers with their first attributed order; they count again as in opened.", unit = "count", checks = ["not_null", "non_negative"] }
 orders = { type = "int64", doc = "Attributed orders of the month.", unit = "count", checks = ["not_null", "non_negative"] }
 revenue = { type = "decimal(28,4)", doc = "Their net revenue.", unit = "currency", checks = ["not_null", "non_negative"] }
-costed_revenue = { type = "decimal(28,4)", doc = "Net revenue of their lines whose cost is known.", unit = "currency", checks = ["not_null"] }
+line_revenue = { type = "decimal(28,4)", doc = "Net revenue of their lines: revenue but for rounding and for orders without lines, which add nothing.", unit = "currency", checks = ["not_null"] }
+costed_revenue = { type = "decimal(28,4)", doc = "Net revenue of their lines whose cost is known. Above line_revenue, or below 0, where a line's discount is above its price: what it brought is below 0.", unit = "currency", checks = ["not_null"] }
 gross_profit = { type = "decimal(28,4)", doc = "Gross profit of those lines; NULL without one.", unit = "currency" }
 
 [checks]
 every_attributed_order_once = """
 select coalesce(a.campaign_id, b.campaign_id) as campaign_id, a.orders, b.orders as attributed
-from (select campaign_id, sum(orders) as orders, sum(revenue) as revenue from this group by campaign_id having sum(orders) > 0) as a
-full join (select campaign_id, count(*) as orders, sum(revenue) as revenue from attributed_orders group by campaign_id) as b
-    on b.campaign_id = a.campaign_id
-where (a.orders is distinct from b.orders) or (a.revenue is distinct from b.revenue)"""
+from (
+    select campaign_id, sum(orders) as orders, sum(revenue) as revenue, sum(line_revenue) as line_revenue
+    from this
+    group by campaign_id
+    having sum(orders) > 0
+) as a
+full join (
+    select campaign_id, count(*) as orders, sum(revenue) as revenue, sum(line_revenue) as line_revenue
+    from attributed_orders
+    group by campaign_id
+) as b on b.campaign_id = a.campaign_id
+where
+    (a.orders is distinct from b.orders)
+    or (a.revenue is distinct from b.revenue)
+    or (a.line_revenue is distinct from b.line_revenue)"""
 every_customer_once = """
 select sum(sent) from this
 having
@@ -74,6 +86,7 @@ orders as (
         customer_id,
         count(*) as orders,
         sum(revenue) as revenue,
+        sum(line_revenue) as line_revenue,
         sum(costed_revenue) as costed_revenue,
         sum(gross_profit) as gross_profit
     from attributed_orders
@@ -87,6 +100,7 @@ firsts as (
         contacts.*,
         coalesce(orders.orders, 0) as orders,
         coalesce(orders.revenue, 0) as revenue,
+        coalesce(orders.line_revenue, 0) as line_revenue,
         coalesce(orders.costed_revenue, 0) as costed_revenue,
         orders.gross_profit
     from orders
@@ -114,9 +128,19 @@ judged as (
 
     select
         dated.*,
-        -- A campaign that starts later than its first messages is judged by the month before those.
-        greatest(least(coalesce(starts.period_number, month.period_number), month.period_number) - 1, oldest.period_number)
-            as judged_number
+        -- A campaign that starts later than its first messages is judged by the month before those; one that started before
+        -- the calendar's first day, in no month, by the oldest month.
+        greatest(
+            least(
+                coalesce(
+                    starts.period_number,
+                    case when dated.judged_before < $period_start then oldest.period_number end,
+                    month.period_number
+                ),
+                month.period_number
+            ) - 1,
+            oldest.period_number
+        ) as judged_number
     from months as starts
     right join dated on dated.judged_before = starts.day
     cross join month
@@ -177,6 +201,7 @@ counted as (
         count(*) filter (where converted_on >= $period_start) as converted,
         sum(orders) as orders,
         sum(revenue) as revenue,
+        sum(line_revenue) as line_revenue,
         sum(costed_revenue) as costed_revenue,
         sum(gross_profit) as gross_profit
     from segmented
@@ -199,6 +224,7 @@ select
     counted.converted,
     counted.orders,
     counted.revenue,
+    counted.line_revenue,
     counted.costed_revenue,
     counted.gross_profit
 from counted

@@ -81,6 +81,7 @@ campaigns as (
         max(starts_on) as starts_on,
         max(window_ends_on) as window_ends_on,
         coalesce(sum(customers) filter (where assignment = 'both'), 0) as left_out,
+        -- Of the orders' revenue, not of their lines': an order without lines would pass for one that earned nothing.
         cast(sum(costed_revenue) filter (where assignment <> 'both') as double)
         / nullif(cast(sum(revenue) filter (where assignment <> 'both') as double), 0) as cost_coverage
     from groups

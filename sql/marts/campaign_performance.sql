@@ -14,12 +14,12 @@ kind = { type = "text", doc = "acquisition, retention, newsletter, reward, educa
 channel = { type = "text", doc = "Channel of the campaign." }
 starts_on = { type = "date", doc = "First day." }
 ends_on = { type = "date", doc = "Last day." }
-sent = { type = "int64", doc = "Distinct customers to whom a message was sent. NULL for all while the data hold no message_sent; the same goes for the next three. A campaign that reached nobody for campaign_idle_days and starts again counts its customers anew.", unit = "count", checks = ["non_negative"] }
+sent = { type = "int64", doc = "Distinct customers to whom a message was sent. NULL for all while the data hold no message_sent; the same goes for the next three. A campaign that reached nobody and brought no order for campaign_idle_days, and starts again, counts its customers anew, but for those who did something with it in those days.", unit = "count", checks = ["non_negative"] }
 delivered = { type = "int64", doc = "Distinct customers to whom one was delivered.", unit = "count", checks = ["non_negative"] }
-opened = { type = "int64", doc = "Distinct customers who opened one.", unit = "count", checks = ["non_negative"] }
-clicked = { type = "int64", doc = "Distinct customers who clicked.", unit = "count", checks = ["non_negative"] }
+opened = { type = "int64", doc = "Distinct customers who opened one. Whoever did nothing with the campaign for campaign_idle_days, while it reached nobody and brought no order, is forgotten and counts again.", unit = "count", checks = ["non_negative"] }
+clicked = { type = "int64", doc = "Distinct customers who clicked; they count again as in opened.", unit = "count", checks = ["non_negative"] }
 held_out = { type = "int64", doc = "Distinct customers kept back for comparison (holdout_assigned).", unit = "count", checks = ["non_negative"] }
-converted = { type = "int64", doc = "Distinct customers with an attributed order (campaign_attribution). NULL for all while neither a message nor an order names a campaign; the same goes for orders and revenue.", unit = "count", checks = ["non_negative"] }
+converted = { type = "int64", doc = "Distinct customers with an attributed order (campaign_attribution). They count again as in opened. NULL for all while neither a message nor an order names a campaign; the same goes for orders and revenue.", unit = "count", checks = ["non_negative"] }
 rate_base = { type = "text", doc = "What the rates are of: delivered, or sent where no campaign of the channel reports a delivery.", one_of = ["delivered", "sent"], checks = ["not_null"] }
 open_rate = { type = "float64", doc = "opened / rate_base.", unit = "fraction", checks = ["non_negative"] }
 click_rate = { type = "float64", doc = "clicked / rate_base.", unit = "fraction", checks = ["non_negative"] }
@@ -29,7 +29,7 @@ spent_cost = { type = "decimal(28,4)", doc = "What of cost is spent by the as-of
 orders = { type = "int64", doc = "Attributed orders.", unit = "count", checks = ["non_negative"] }
 revenue = { type = "decimal(28,4)", doc = "Net revenue of the attributed orders.", unit = "currency", checks = ["non_negative"] }
 gross_profit = { type = "decimal(28,4)", doc = "Gross profit of the attributed orders' lines whose cost is known; 0 without an order, NULL when no line's cost is known.", unit = "currency" }
-cost_coverage = { type = "float64", doc = "Share of revenue whose cost is known; NULL without revenue.", unit = "fraction", checks = ["fraction"] }
+cost_coverage = { type = "float64", doc = "Share of the attributed orders' line revenue whose cost is known. Orders without lines count neither way; NULL where no order has any. Above 1 or below 0 where a line's discount is above its price: what it brought is below 0.", unit = "fraction" }
 roi = { type = "float64", doc = "(gross_profit - spent_cost) / spent_cost. NULL when cost_coverage is below min_cost_coverage or nothing is spent.", unit = "fraction" }
 roas = { type = "float64", doc = "revenue / spent_cost.", unit = "ratio", checks = ["non_negative"] }
 
@@ -162,6 +162,7 @@ counted as (
         sum(converted) as converted,
         sum(orders) as orders,
         sum(revenue) as revenue,
+        sum(line_revenue) as line_revenue,
         sum(costed_revenue) as costed_revenue,
         sum(gross_profit) as gross_profit
     from members
@@ -184,6 +185,7 @@ framed as (
         coalesce(counted.converted, 0) as converted,
         coalesce(counted.orders, 0) as orders,
         coalesce(counted.revenue, 0) as revenue,
+        coalesce(counted.line_revenue, 0) as line_revenue,
         coalesce(counted.costed_revenue, 0) as costed_revenue,
         case when coalesce(counted.orders, 0) = 0 then 0 else counted.gross_profit end as gross_profit
     from all_campaigns
@@ -232,7 +234,7 @@ valued as (
                 cast(whole_spent * running_sent / nullif(all_sent, 0) as decimal(18, 4))
                 - cast(whole_spent * (running_sent - sent) / nullif(all_sent, 0) as decimal(18, 4))
         end as spent_cost,
-        cast(costed_revenue as double) / nullif(cast(revenue as double), 0) as cost_coverage
+        cast(costed_revenue as double) / nullif(cast(line_revenue as double), 0) as cost_coverage
     from described
 
 ),

@@ -1,5 +1,5 @@
 /*---
-description = "One row per campaign and week, from its first day of spend, message or order to its last: what happened in the week, how it differs from the week before, and how the campaigns of the week compare."
+description = "One row per campaign and week, from its first day of spend (since 1990-01-01, where the calendar begins), message or order to its last: what happened in the week, how it differs from the week before, and how the campaigns of the week compare."
 grain = ["campaign_id", "period_start"]
 features = ["F085"]
 
@@ -20,7 +20,7 @@ rate_base = { type = "text", doc = "What the rates are of: delivered, or sent wh
 open_rate = { type = "float64", doc = "opened / rate_base, both of the week. Above 1 where more open than are written to, as in the week after a mailing.", unit = "fraction", checks = ["non_negative"] }
 click_rate = { type = "float64", doc = "clicked / rate_base, both of the week.", unit = "fraction", checks = ["non_negative"] }
 conversion_rate = { type = "float64", doc = "converted / rate_base, both of the week.", unit = "fraction", checks = ["non_negative"] }
-spent_cost = { type = "decimal(28,4)", doc = "What the campaign spent in the week by the as-of date: its cost spread evenly over its days. NULL when its cost or its days are unknown.", unit = "currency", checks = ["non_negative"] }
+spent_cost = { type = "decimal(28,4)", doc = "What the campaign spent in the week by the as-of date: its cost spread evenly over its days. Days before the calendar, which begins on 1990-01-01, are in no week. NULL when its cost or its days are unknown.", unit = "currency", checks = ["non_negative"] }
 orders = { type = "int64", doc = "Attributed orders of the week. NULL for all while neither a message nor an order names a campaign.", unit = "count", checks = ["non_negative"] }
 revenue = { type = "decimal(28,4)", doc = "Their net revenue.", unit = "currency", checks = ["non_negative"] }
 gross_profit = { type = "decimal(28,4)", doc = "Gross profit of their lines whose cost is known; 0 without an order, NULL when no line's cost is known.", unit = "currency" }
@@ -36,6 +36,7 @@ revenue_rank = { type = "int64", doc = "Position among the week's campaigns by r
 weeks_add_up = """
 select totals.campaign_id, totals.orders, weeks.weekly_orders
 from campaign_performance as totals
+cross join (select min(day) as first_day from calendar_periods) as bounds
 left join (
     select campaign_id, sum(orders) as weekly_orders, sum(revenue) as weekly_revenue, sum(spent_cost) as weekly_cost
     from this
@@ -46,7 +47,8 @@ where
     and (
         coalesce(weeks.weekly_orders, 0) <> coalesce(totals.orders, 0)
         or coalesce(weeks.weekly_revenue, 0) <> coalesce(totals.revenue, 0)
-        or (totals.starts_on is not null and coalesce(weeks.weekly_cost, 0) <> coalesce(totals.spent_cost, 0))
+        or (totals.starts_on >= bounds.first_day and coalesce(weeks.weekly_cost, 0) <> coalesce(totals.spent_cost, 0))
+        or coalesce(weeks.weekly_cost, 0) > coalesce(totals.spent_cost, 0)
     )"""
 ---*/
 with campaigns as (

@@ -22,7 +22,7 @@ revenue_per_customer = { type = "decimal(28,4)", doc = "revenue / customers: the
 average_order_value = { type = "decimal(18,4)", doc = "revenue / orders.", unit = "currency", checks = ["not_null", "positive"] }
 costed_customers = { type = "int64", doc = "Customers with a line whose cost is known.", unit = "count", checks = ["not_null", "non_negative"] }
 gross_profit = { type = "decimal(28,4)", doc = "Their gross profit to date, of the lines whose cost is known. NULL without one: waits for the source order_items and a unit_cost, as margin, profit_share and profit_per_customer.", unit = "currency" }
-margin = { type = "float64", doc = "gross_profit / net revenue of those lines.", unit = "fraction" }
+margin = { type = "float64", doc = "gross_profit / net revenue of those lines; may be below 0, and says nothing where that revenue is below 0, as of lines whose discount is above their price.", unit = "fraction" }
 profit_share = { type = "float64", doc = "gross_profit / everyone's; NULL while everyone's is not above 0.", unit = "fraction" }
 profit_per_customer = { type = "decimal(28,4)", doc = "gross_profit / costed_customers.", unit = "currency" }
 customers_at_risk = { type = "int64", doc = "Customers whose risk of churn is medium or high, by the mart churn_flags.", unit = "count", checks = ["not_null", "non_negative"] }

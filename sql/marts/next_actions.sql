@@ -20,7 +20,7 @@ due_on = { type = "date", doc = "Day on which the step became due: the day on wh
 started_on = { type = "date", doc = "Day on which the condition became true. Whatever the person answers after it takes the row off the list: message_replied, message_clicked, login, call_in, ticket_opened or a purchase.", checks = ["not_null"] }
 valid_until = { type = "date", doc = "Last day on which the step is listed.", checks = ["not_null"] }
 is_new = { type = "boolean", doc = "Whether the step became due on the as-of date.", checks = ["not_null"] }
-since = { type = "text", doc = "What the rule counts its days from.", checks = ["not_null"] }
+since = { type = "text", doc = "What the rule counts its days from. A delivery counts where its order was placed in the 365 days up to the as-of date; of an older order it is not seen.", checks = ["not_null"] }
 since_on = { type = "date", doc = "The day of that; for subscription_end the last day, of a subscription shorter than the notice as many days after its first.", checks = ["not_null"] }
 priority = { type = "int64", doc = "1 goes first; among equals the table's order.", unit = "rank", checks = ["not_null", "positive"] }
 channel = { type = "text", doc = "Through which channel." }

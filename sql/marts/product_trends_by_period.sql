@@ -15,18 +15,18 @@ product_name = { type = "text", doc = "Its name in the catalogue. Waits for the 
 customers = { type = "int64", doc = "Customers who bought it in the period.", unit = "count", checks = ["not_null", "non_negative"] }
 orders = { type = "int64", doc = "Purchases that hold it.", unit = "count", checks = ["not_null", "non_negative"] }
 quantity = { type = "decimal(28,4)", doc = "Pieces sold.", unit = "count", checks = ["not_null", "non_negative"] }
-revenue = { type = "decimal(28,4)", doc = "Net revenue of its lines.", unit = "currency", checks = ["not_null", "non_negative"] }
-revenue_share = { type = "float64", doc = "Its share of the period's revenue of all lines.", unit = "fraction", checks = ["fraction"] }
+revenue = { type = "decimal(28,4)", doc = "Net revenue of its lines. Below 0 where its lines' discounts are above their prices: a voucher as a line of its own.", unit = "currency", checks = ["not_null"] }
+revenue_share = { type = "float64", doc = "Its share of the period's revenue of all lines. Below 0 where revenue is, and another's may be above 1; NULL in a period without revenue.", unit = "fraction" }
 gross_profit = { type = "decimal(28,4)", doc = "Gross profit of the lines whose cost is known; NULL without one.", unit = "currency" }
-margin = { type = "float64", doc = "gross_profit / net revenue of those lines; may be below 0.", unit = "fraction" }
+margin = { type = "float64", doc = "gross_profit / net revenue of those lines; may be below 0, and says nothing where that revenue is below 0.", unit = "fraction" }
 page_views = { type = "int64", doc = "Views of its page, customers' and leads'. Waits for the source interactions, as cart_adds: NULL while the data hold no such event with a product.", unit = "count", checks = ["non_negative"] }
 cart_adds = { type = "int64", doc = "Times that it was put into a cart.", unit = "count", checks = ["non_negative"] }
 customers_growth = { type = "float64", doc = "customers / those of the period before, minus 1; NULL, as the growths below, when either period is incomplete or there was nothing before.", unit = "fraction" }
 orders_growth = { type = "float64", doc = "The same of orders.", unit = "fraction" }
 quantity_growth = { type = "float64", doc = "The same of quantity.", unit = "fraction" }
-revenue_growth = { type = "float64", doc = "The same of revenue.", unit = "fraction" }
+revenue_growth = { type = "float64", doc = "The same of revenue; NULL also where the revenue before was below 0.", unit = "fraction" }
 customers_growth_last_year = { type = "float64", doc = "customers / those of the same period of the year before, minus 1.", unit = "fraction" }
-revenue_growth_last_year = { type = "float64", doc = "The same of revenue.", unit = "fraction" }
+revenue_growth_last_year = { type = "float64", doc = "The same of revenue; NULL also where the revenue before was below 0.", unit = "fraction" }
 revenue_share_change = { type = "float64", doc = "Difference of revenue_share from the period before; NULL when either is incomplete or has no value.", unit = "fraction" }
 revenue_share_change_last_year = { type = "float64", doc = "Difference from the same period of the year before.", unit = "fraction" }
 
@@ -184,7 +184,8 @@ compared as (
         cast(lag(nullif(customers, 0)) over item_periods as double) as previous_customers,
         cast(lag(nullif(orders, 0)) over item_periods as double) as previous_orders,
         cast(lag(nullif(quantity, 0)) over item_periods as double) as previous_quantity,
-        cast(lag(nullif(revenue, 0)) over item_periods as double) as previous_revenue,
+        -- Nothing grows from less than nothing: the sign would be wrong.
+        cast(lag(case when revenue > 0 then revenue end) over item_periods as double) as previous_revenue,
         lag(revenue_share) over item_periods as previous_revenue_share
     from shares
     window item_periods as (partition by level, grain, item order by period_number)
@@ -199,7 +200,7 @@ complete as (
         grain,
         period_number,
         cast(nullif(customers, 0) as double) as customers,
-        cast(nullif(revenue, 0) as double) as revenue,
+        cast(case when revenue > 0 then revenue end as double) as revenue,
         revenue_share
     from shares
     where is_complete

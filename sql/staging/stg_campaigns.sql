@@ -27,9 +27,9 @@ with versions as (
 
 select
     campaign_id,
-    nullif(trim(translate(name, 'يك', 'یک')), '') as name,
-    nullif(lower(trim(translate(kind, 'يك', 'یک'))), '') as kind,
-    nullif(lower(trim(translate(channel, 'يك', 'یک'))), '') as channel,
+    name,
+    lower(kind) as kind,
+    lower(channel) as channel,
     starts_on,
     greatest(coalesce(ends_on, starts_on), starts_on) as ends_on,
     cost,

@@ -17,7 +17,7 @@ profiles as (
 
     select
         coalesce(people.person_id, profiles.customer_id) as person_id,
-        nullif(trim(translate(profiles.interest, 'يك', 'یک')), '') as interest,
+        profiles.interest,
         profiles.updated_at,
         profiles.updated_on,
         profiles.delivery,

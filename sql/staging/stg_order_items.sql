@@ -79,7 +79,7 @@ select
     order_ordered_at as ordered_at,
     order_day as day,
     product_id,
-    nullif(trim(translate(category, 'يك', 'یک')), '') as category,
+    category,
     quantity,
     unit_price,
     unit_cost,

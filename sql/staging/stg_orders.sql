@@ -13,6 +13,7 @@ customer_id = { type = "text", doc = "Who ordered.", checks = ["not_null"] }
 ordered_at = { type = "timestamp", doc = "Moment of the order, UTC.", checks = ["not_null"] }
 day = { type = "date", doc = "Business day of ordered_at. May lie after the as-of date: readers filter on $period_end.", checks = ["not_null"] }
 hour = { type = "int32", doc = "Local hour of ordered_at, 0 to 23." }
+has_day_only = { type = "boolean", doc = "Whether ordered_at is local midnight, which stands for a day without a time. An order of exactly 0:15, 0:30 or 0:45 is taken for one, too.", checks = ["not_null"] }
 amount = { type = "decimal(18,4)", doc = "What the goods cost after every discount.", unit = "currency", checks = ["not_null", "non_negative"] }
 refunded_amount = { type = "decimal(18,4)", doc = "Given back so far; 0 when nothing was.", unit = "currency", checks = ["not_null", "non_negative"] }
 net_amount = { type = "decimal(18,4)", doc = "amount minus refunded_amount.", unit = "currency", checks = ["not_null"] }
@@ -126,11 +127,11 @@ normalised as (
         amount - coalesce(refunded_amount, 0) as net_amount,
         paid_amount,
         discount,
-        nullif(lower(trim(translate(status, 'يك', 'یک'))), '') as status,
-        trim(currency) as currency,
-        nullif(trim(translate(channel, 'يك', 'یک')), '') as channel,
+        lower(status) as status,
+        currency,
+        channel,
         campaign_id,
-        nullif(trim(translate(region, 'يك', 'یک')), '') as region,
+        region,
         promised_at,
         delivered_at,
         promised_on,
@@ -147,6 +148,8 @@ select
     ordered_at,
     day,
     hour,
+    -- Time zones are whole quarters of an hour off UTC.
+    hour = 0 and cast(ordered_at as bigint) % 900000000 = 0 as has_day_only,
     amount,
     refunded_amount,
     net_amount,

@@ -11,6 +11,7 @@ customer_id = { type = "text", doc = "Who ordered.", checks = ["not_null"] }
 ordered_at = { type = "timestamp", doc = "Moment of the earliest line, UTC.", checks = ["not_null"] }
 day = { type = "date", doc = "Business day of ordered_at. May lie after the as-of date: readers filter on $period_end.", checks = ["not_null"] }
 hour = { type = "int32", doc = "Local hour of ordered_at, 0 to 23." }
+has_day_only = { type = "boolean", doc = "Whether ordered_at is local midnight, which stands for a day without a time. An order of exactly 0:15, 0:30 or 0:45 is taken for one, too.", checks = ["not_null"] }
 amount = { type = "decimal(18,4)", doc = "Sum of the lines, rounded half up to four decimals once.", unit = "currency", checks = ["not_null"] }
 refunded_amount = { type = "decimal(18,4)", doc = "Given back so far; 0 when nothing was.", unit = "currency", checks = ["not_null", "non_negative"] }
 net_amount = { type = "decimal(18,4)", doc = "amount minus refunded_amount.", unit = "currency", checks = ["not_null"] }
@@ -29,6 +30,15 @@ delivered_on = { type = "date", doc = "Business day of delivered_at." }
 updated_at = { type = "timestamp", doc = "Moment of this version, UTC." }
 
 [warnings]
+unknown_statuses = """
+select status, count(*) as orders
+from this
+where
+    not is_purchase
+    and status not in ('pending', 'cancelled', 'canceled', 'refunded', 'returned', 'failed')
+    and not array_has(string_to_array($counted_statuses, ','), status)
+group by status
+order by orders desc, status"""
 refunds_larger_than_orders = "select order_id, amount, refunded_amount from this where net_amount < 0 order by order_id"
 delivered_before_ordered = "select order_id, day, delivered_on from this where delivered_on < day order by order_id"
 orders_on_several_customers = """
@@ -87,6 +97,8 @@ select
     ordered_at,
     day,
     hour,
+    -- Time zones are whole quarters of an hour off UTC.
+    hour = 0 and cast(ordered_at as bigint) % 900000000 = 0 as has_day_only,
     amount,
     coalesce(refunded_amount, 0) as refunded_amount,
     net_amount,

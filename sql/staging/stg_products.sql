@@ -24,8 +24,8 @@ with versions as (
 
 select
     product_id,
-    nullif(trim(translate(name, 'يك', 'یک')), '') as name,
-    nullif(trim(translate(category, 'يك', 'یک')), '') as category,
+    name,
+    category,
     unit_cost,
     complement_product_id,
     content_hash

@@ -36,9 +36,9 @@ select
     coalesce(people.person_id, versions.customer_id) as customer_id,
     starts_on,
     ends_on,
-    nullif(trim(translate(plan, 'يك', 'یک')), '') as plan,
+    plan,
     monthly_value,
-    nullif(lower(trim(translate(status, 'يك', 'یک'))), '') as status,
+    lower(status) as status,
     updated_at,
     content_hash
 from people

@@ -111,18 +111,21 @@ fn odd_orders_of_lines_are_told_too() {
     let shop = shop(LINES, &["stg_orders_from_lines", "stg_order_items_dated", "stg_identities"]);
     shop.write(
         "raw/lines/1.csv",
-        "order_id,customer_id,ordered_at,product_id,quantity,unit_price,refunded_amount,delivered_at\n\
-         a,c1,2024-01-10T10:00,p,1,10,15,\n\
-         b,c1,2024-01-11T10:00,p,1,10,,2024-01-01\n\
-         c,c1,2024-01-12T10:00,p,1,10,,\n\
-         c,c2,2024-01-12T10:01,q,2,10,,\n\
-         d,c1,2024-01-12T10:00,p,-1,10,,\n",
+        "order_id,customer_id,ordered_at,product_id,quantity,unit_price,refunded_amount,delivered_at,status\n\
+         a,c1,2024-01-10T10:00,p,1,10,15,,\n\
+         b,c1,2024-01-11T10:00,p,1,10,,2024-01-01,\n\
+         c,c1,2024-01-12T10:00,p,1,10,,,paid\n\
+         c,c2,2024-01-12T10:01,q,2,10,,,paid\n\
+         d,c1,2024-01-12T10:00,p,-1,10,,,\n\
+         e,c1,2024-01-13T10:00,p,1,10,,,dispatched\n\
+         f,c1,2024-01-13T10:00,p,1,10,,,cancelled\n",
     );
     let snapshot = shop.publish("2024-01-31");
     assert_told(
         &shop,
         &[
             ("order_items rejected:negative_value", 1),
+            ("stg_orders warning:unknown_statuses", 1),
             ("stg_orders warning:refunds_larger_than_orders", 1),
             ("stg_orders warning:delivered_before_ordered", 1),
             ("stg_orders warning:orders_on_several_customers", 1),

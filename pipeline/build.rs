@@ -238,10 +238,12 @@ impl Builder<'_> {
             return Ok(None);
         };
         let source = self.resolver.ground(false).sources.get(name).ok_or_else(|| Error::bug("no source"))?;
-        let key = source.home_key();
-        let own = if source.follows_orders() { "where delivered.key in (select order_id from stg_orders)" } else { "" };
+        let (key, own) = match source.follows_orders() {
+            true => ("min(order_id) as order_id, ", "where delivered.order_id in (select order_id from stg_orders)"),
+            false => ("", ""),
+        };
         let sql = format!(
-            "with delivered as (select content_hash, min({key}) as key, count(*) as copies from source.{name} group by 1), \
+            "with delivered as (select content_hash, {key}count(*) as copies from source.{name} group by 1), \
              kept as (select content_hash, count(*) as copies from this group by 1) \
              select coalesce(sum(delivered.copies), 0) as read, coalesce(sum(kept.copies), 0) as staged, \
              coalesce(sum(delivered.copies) filter (where kept.copies is null), 0) as superseded, \
@@ -300,8 +302,11 @@ fn tables(resolver: &Resolver<'_>, model: &Model, slot: &Slot, known: &Known) ->
         },
         Table::Model(name) => {
             let files = reads.slots.iter().filter_map(|slot| known.get(slot));
-            let table = TaskTable::of_files(name, resolver.model(name)?.schema(), files.map(|record| &record.file));
-            Ok(TaskTable { until: resolver.until(reads.read, slot), ..table })
+            let read = resolver.model(name)?;
+            let table = TaskTable::of_files(name, read.schema(), files.map(|record| &record.file));
+            let goes_along = model.along.as_ref() == Some(name) && table.files.len() == 1;
+            let sorted_by = if goes_along { read.grain.clone() } else { vec![] };
+            Ok(TaskTable { until: resolver.until(reads.read, slot), sorted_by, ..table })
         }
     };
     resolver.reads(model, slot)?.into_iter().map(table).collect()

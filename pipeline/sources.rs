@@ -251,6 +251,7 @@ impl Source {
             departed: homes.departed.get(&partition).map(|file| (self.home_key().to_owned(), ScanFile::from(file))),
             arrived: homes.arrived.get(&partition).map(ScanFile::from),
             until: None,
+            sorted_by: vec![],
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Nothing else in the code holds a session. A distributed engine would take this one function's place.
 
+mod along;
 mod best_offers;
 mod days;
 mod effort;
@@ -39,6 +40,9 @@ use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
+use datafusion::physical_plan::display::DisplayableExecutionPlan;
 use datafusion::physical_plan::{ExecutionPlan, displayable, execute_stream};
 use datafusion::prelude::{JoinType, SessionConfig, SessionContext, col, lit};
 use futures::StreamExt;
@@ -77,6 +81,8 @@ pub struct TaskTable {
     pub arrived: Option<ScanFile>,
     /// Rows whose `day` lies after this one aren't there.
     pub until: Option<NaiveDate>,
+    /// What the rows of the one file ascend by, where the task is to go along them: see [`along`].
+    pub sorted_by: Vec<String>,
 }
 
 impl From<&LakeFile> for ScanFile {
@@ -89,7 +95,16 @@ impl TaskTable {
     /// A model's table: the rows of some of its partitions' files.
     pub fn of_files<'a>(name: &str, schema: SchemaRef, files: impl IntoIterator<Item = &'a LakeFile>) -> Self {
         let files = files.into_iter().map(ScanFile::from).collect();
-        Self { name: name.to_owned(), source: false, schema, files, departed: None, arrived: None, until: None }
+        Self {
+            name: name.to_owned(),
+            source: false,
+            schema,
+            files,
+            departed: None,
+            arrived: None,
+            until: None,
+            sorted_by: vec![],
+        }
     }
 }
 
@@ -189,6 +204,10 @@ impl Engine {
         }
         drop(batches);
         let sink = writing.await.map_err(Error::bug).and_then(|sink| sink).map_err(Attempt::Failed)?;
+        if tracing::enabled!(tracing::Level::TRACE) {
+            let operators = DisplayableExecutionPlan::with_metrics(plan.as_ref());
+            tracing::trace!(task = task.label, "operators\n{}", operators.indent(false));
+        }
         let mut effort = Effort { peak_memory_bytes: self.pool.peak_bytes(), ..Effort::default() };
         effort.add_spills(&plan);
         Ok((sink, effort))
@@ -240,10 +259,15 @@ impl Engine {
     }
 
     async fn session(&self, task: &Task, hash_joins: bool) -> Result<SessionContext, DataFusionError> {
-        let config = session_config(self.threads, hash_joins);
+        let goes_along = hash_joins && task.tables.iter().any(|table| !table.sorted_by.is_empty());
+        let mut config = session_config(self.threads, hash_joins);
+        if goes_along {
+            along::configure(config.options_mut());
+        }
         let state =
             SessionStateBuilder::new_with_default_features().with_config(config).with_runtime_env(self.runtime.clone());
-        let context = SessionContext::new_with_state(stages::with_gathering(state).build());
+        let state = state.with_physical_optimizer_rules(physical_rules(goes_along));
+        let context = SessionContext::new_with_state(state.build());
         register_functions(&context);
         let catalog = context.catalog("datafusion").ok_or_else(|| DataFusionError::Internal("no catalog".into()))?;
         catalog.register_schema("source", Arc::new(MemorySchemaProvider::new()))?;
@@ -256,6 +280,7 @@ impl Engine {
     async fn register(&self, context: &SessionContext, table: &TaskTable) -> Result<(), DataFusionError> {
         let name = if table.source { format!("source.{}", table.name) } else { table.name.clone() };
         let provider = self.table(table.schema.clone(), table.files.clone(), table.source)?;
+        let provider = Arc::new(provider.sorted_by(&table.sorted_by));
         if table.departed.is_none() && table.arrived.is_none() && table.until.is_none() {
             context.register_table(name.as_str(), provider)?;
             return Ok(());
@@ -266,12 +291,12 @@ impl Engine {
             frame = frame.filter(col("day").lt_eq(lit(until)))?;
         }
         if let Some((key, file)) = &table.departed {
-            let keys = context.read_table(self.table(table::key_schema(), vec![file.clone()], false)?)?;
+            let keys = context.read_table(Arc::new(self.table(table::key_schema(), vec![file.clone()], false)?))?;
             frame = frame.join(keys, JoinType::LeftAnti, &[key], &["key"], None)?;
         }
         if let Some(file) = &table.arrived {
             let arrived = self.table(table::with_delivery(&table.schema), vec![file.clone()], false)?;
-            frame = frame.union(context.read_table(arrived)?)?;
+            frame = frame.union(context.read_table(Arc::new(arrived))?)?;
         }
         context.register_table(name.as_str(), frame.into_view())?;
         Ok(())
@@ -282,8 +307,8 @@ impl Engine {
         schema: SchemaRef,
         files: Vec<ScanFile>,
         with_delivery: bool,
-    ) -> Result<Arc<LakeTable>, DataFusionError> {
-        Ok(Arc::new(LakeTable::new(schema, files, with_delivery, self.readers.clone())?))
+    ) -> Result<LakeTable, DataFusionError> {
+        LakeTable::new(schema, files, with_delivery, self.readers.clone())
     }
 }
 
@@ -329,6 +354,19 @@ impl Attempt {
 /// Whatever a task says, it changes nothing.
 fn only_queries() -> SQLOptions {
     SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false)
+}
+
+/// The engine's own rules, and ours among them.
+fn physical_rules(goes_along: bool) -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
+    let mut rules = PhysicalOptimizer::new().rules;
+    let place = |rules: &[Arc<dyn PhysicalOptimizerRule + Send + Sync>], name: &str| {
+        rules.iter().position(|rule| rule.name() == name).unwrap_or(0)
+    };
+    rules.insert(place(&rules, stages::BEFORE), Arc::new(stages::GatherOnce));
+    if goes_along {
+        rules.insert(place(&rules, along::AFTER) + 1, Arc::new(along::StreamPast));
+    }
+    rules
 }
 
 fn session_config(threads: usize, hash_joins: bool) -> SessionConfig {

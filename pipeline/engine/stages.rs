@@ -9,26 +9,17 @@ use std::sync::Arc;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::error::Result;
-use datafusion::execution::SessionStateBuilder;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
-use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
 
 use super::functions::gathers;
 
 /// Where the engine sees to it that rows are where operators want them: after the stages are settled.
-const PLACES_ROWS: &str = "EnsureRequirements";
+pub(super) const BEFORE: &str = "EnsureRequirements";
 
 #[derive(Debug)]
-struct GatherOnce;
-
-pub(super) fn with_gathering(builder: SessionStateBuilder) -> SessionStateBuilder {
-    let mut rules = PhysicalOptimizer::new().rules;
-    let at = rules.iter().position(|rule| rule.name() == PLACES_ROWS).unwrap_or(0);
-    rules.insert(at, Arc::new(GatherOnce));
-    builder.with_physical_optimizer_rules(rules)
-}
+pub(super) struct GatherOnce;
 
 impl PhysicalOptimizerRule for GatherOnce {
     fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
@@ -63,10 +54,9 @@ fn two_stages(plan: &Arc<dyn ExecutionPlan>) -> Option<(&AggregateExec, &Aggrega
 #[cfg(test)]
 mod tests {
     use arrow::util::pretty::pretty_format_batches;
+    use datafusion::execution::SessionStateBuilder;
     use datafusion::physical_plan::displayable;
     use datafusion::prelude::{SessionConfig, SessionContext};
-
-    use super::*;
 
     const OWNED: &str = "(select value % 7 as g, cast(value % 13 as int) as item, 'n' || (value % 5) as name from \
                          generate_series(1, 1000))";
@@ -74,7 +64,8 @@ mod tests {
     fn context() -> SessionContext {
         let config = SessionConfig::new().with_target_partitions(3);
         let builder = SessionStateBuilder::new_with_default_features().with_config(config);
-        let context = SessionContext::new_with_state(with_gathering(builder).build());
+        let builder = builder.with_physical_optimizer_rules(super::super::physical_rules(false));
+        let context = SessionContext::new_with_state(builder.build());
         super::super::register_functions(&context);
         context
     }

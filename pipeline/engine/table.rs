@@ -18,12 +18,14 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 
 use super::reader::VerifiedReaders;
-use super::{LAKE_URL, ScanFile};
+use super::{LAKE_URL, ScanFile, along};
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct LakeTable {
     schema: TableSchema,
     files: Vec<ScanFile>,
+    /// What the rows of the one file ascend by, if that is to be known.
+    sorted_by: Vec<String>,
     readers: Arc<VerifiedReaders>,
 }
 
@@ -37,7 +39,11 @@ impl LakeTable {
     ) -> Result<Self> {
         let virtual_columns = if with_delivery { vec![Arc::new(delivery_field())] } else { vec![] };
         let schema = TableSchema::builder(schema).with_table_partition_cols(virtual_columns).build();
-        Ok(Self { schema, files, readers })
+        Ok(Self { schema, files, sorted_by: vec![], readers })
+    }
+
+    pub fn sorted_by(self, columns: &[String]) -> Self {
+        Self { sorted_by: columns.to_vec(), ..self }
     }
 }
 
@@ -96,6 +102,7 @@ impl TableProvider for LakeTable {
         let config = FileScanConfigBuilder::new(ObjectStoreUrl::parse(LAKE_URL)?, Arc::new(source))
             .with_file_groups(FileGroup::new(files).split_files(state.config().target_partitions()))
             .with_statistics(self.statistics().unwrap_or_else(|| Statistics::new_unknown(&self.schema())))
+            .with_output_ordering(along::ordering(&self.sorted_by, &self.schema())?.into_iter().collect())
             .with_projection_indices(projection.cloned())?
             .with_limit(limit)
             .build();

@@ -246,6 +246,11 @@ fn parse_file(state: &SessionState, file: &SourceFile, sources: &BTreeSet<String
     }
     require_order(&front.grain, &parsed.order)?;
     let reads = reads(&name, &front, &parsed.tables)?;
+    if let Some(along) = &front.along
+        && !reads.iter().any(|read| read.table == super::Table::Model(along.clone()))
+    {
+        return Err(Fault::new(None, format!("`along` names `{along}`, which is no model that it reads")));
+    }
     for read in &reads {
         if let Form::Last(super::Span::Parameter(p)) = &read.form {
             parameters.insert(p.clone());
@@ -262,6 +267,7 @@ fn parse_file(state: &SessionState, file: &SourceFile, sources: &BTreeSet<String
         tags: front.tags.clone(),
         compare: front.compare.clone(),
         volatile: front.volatile,
+        along: front.along.clone(),
         columns,
         checks,
         warnings,
@@ -358,6 +364,7 @@ fn seed_model(file: &SourceFile, name: String) -> Result<Model> {
         tags: vec![],
         compare: vec![],
         volatile: false,
+        along: None,
         columns,
         checks: vec![],
         warnings: vec![],
@@ -379,6 +386,7 @@ fn calendar_models() -> Result<Vec<Model>> {
         tags: vec![],
         compare: vec![],
         volatile: false,
+        along: None,
         columns,
         checks: vec![],
         warnings: vec![],

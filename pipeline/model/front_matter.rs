@@ -70,6 +70,8 @@ pub(super) struct FrontMatter {
     /// Its rows are the day's own: `[publish.limits]` are for it only where they name it.
     #[serde(default)]
     pub volatile: bool,
+    /// The table whose rows, in their order, its rows are.
+    pub along: Option<String>,
     #[serde(default)]
     pub reads: toml::Table,
     pub columns: toml::Table,

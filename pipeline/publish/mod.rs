@@ -12,6 +12,7 @@ mod splice;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use arrow::datatypes::{Schema, SchemaRef};
 use chrono::NaiveDate;
@@ -31,6 +32,8 @@ use crate::storage::Storage;
 /// The object that says which snapshot is current.
 pub const CURRENT: &str = "current.json";
 const READS_AT_ONCE: usize = 8;
+/// Files that are made side by side: a thread each, and disk more than memory.
+const MADE_AT_ONCE: usize = 4;
 
 /// `current.json`: one run's marts, by immutable path.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -103,8 +106,10 @@ impl Workshop<'_> {
     ) -> Result<Prepared> {
         let dir = tempfile::tempdir_in(self.scratch)?;
         let mut prepared = Prepared { marts: BTreeMap::new(), local: BTreeMap::new(), _dir: dir };
+        let mut open = Vec::new();
         for model in ground.catalog.marts() {
             let mut record = describe(ground, model);
+            let shape = Arc::new(record.clone());
             let before = prior.and_then(|p| p.marts.get(&model.name)).filter(|b| same_shape(b, &record));
             for (partition, built) in built.partitions.get(&model.name).into_iter().flatten() {
                 let as_of = match partition {
@@ -115,7 +120,7 @@ impl Workshop<'_> {
                     PartitionId::Whole => format!("{}.parquet", model.name),
                     PartitionId::Month(month) => format!("{}/{month}.parquet", model.name),
                 };
-                let mut file = MartFile {
+                let file = MartFile {
                     path: snapshot_path(number, &stem),
                     current: format!("current/{stem}"),
                     digest: built.file.digest.clone(),
@@ -126,17 +131,32 @@ impl Workshop<'_> {
                 };
                 let unchanged = before.and_then(|b| b.files.iter().find(|f| same_content(f, &file)));
                 match unchanged {
-                    Some(published) => file = published.clone(),
+                    Some(published) => record.files.push(published.clone()),
                     None => {
                         let local = prepared._dir.path().join(stem.replace('/', "-"));
-                        self.write(&mut file, &record, &local).await?;
-                        prepared.local.insert(file.path.clone(), local);
+                        open.push((model.name.clone(), record.files.len(), Arc::clone(&shape), file.clone(), local));
+                        record.files.push(file);
                     }
                 }
-                record.files.push(file);
             }
             prepared.marts.insert(model.name.clone(), record);
         }
+        let make = |(name, place, shape, file, local): (String, usize, Arc<MartRecord>, MartFile, PathBuf)| {
+            let (lake, scratch) = (self.lake.clone(), self.scratch.to_owned());
+            let made = tokio::spawn(async move {
+                let file = made(&lake, &scratch, file, &shape, &local).await?;
+                Ok::<_, Error>((file, local))
+            });
+            async move { Ok::<_, Error>((name, place, made.await.map_err(Error::bug)??)) }
+        };
+        let mut made = futures::stream::iter(open).map(make).buffered(MADE_AT_ONCE);
+        while let Some((name, place, (file, local))) = made.try_next().await? {
+            prepared.local.insert(file.path.clone(), local);
+            if let Some(mart) = prepared.marts.get_mut(&name) {
+                mart.files[place] = file;
+            }
+        }
+        drop(made);
         Ok(prepared)
     }
 
@@ -169,20 +189,6 @@ impl Workshop<'_> {
         let mut prepared = Prepared { marts: BTreeMap::new(), local: BTreeMap::new(), _dir: dir };
         self.add_reports(snapshot, &mut prepared)?;
         Ok(prepared)
-    }
-
-    /// Writes a published file from its partition in the lake; sets its digest and size.
-    async fn write(&self, file: &mut MartFile, mart: &MartRecord, local: &Path) -> Result<()> {
-        let MartOrigin::Partition(partition) = &file.origin else {
-            return Err(Error::bug("a report has no partition"));
-        };
-        let input = verified::open(self.lake, partition, self.scratch).await?;
-        let built: SchemaRef = ParquetRecordBatchReaderBuilder::try_new(input.try_clone()?)?.schema().clone();
-        let sorted_by =
-            mart.metadata.iter().find(|(k, _)| k == "bazgasht.grain").map_or(0, |(_, grain)| leading(&built, grain));
-        let spliced = splice::splice(&input, local, &built, mart, file.as_of, sorted_by)?;
-        (file.digest, file.size_bytes, file.rows) = (spliced.print.digest, spliced.print.size_bytes, spliced.rows);
-        Ok(())
     }
 
     /// Brings the marts' store to what the snapshot says. `prepared` saves making files that are made already.
@@ -330,7 +336,7 @@ impl Workshop<'_> {
                 let local = dir.path().join("again.parquet");
                 let mut again = file.clone();
                 match &file.origin {
-                    MartOrigin::Partition(_) => self.write(&mut again, mart, &local).await?,
+                    MartOrigin::Partition(_) => again = made(self.lake, self.scratch, again, mart, &local).await?,
                     MartOrigin::RunLog | MartOrigin::DataQuality => {
                         write_report(&mut again, &mut mart.clone(), snapshot, &local)?;
                     }
@@ -376,6 +382,19 @@ impl Current {
         self.files().all(|file| there.get(&file.current) == Some(&file.current_etag))
             && there.keys().all(|path| named.contains(path.as_str()))
     }
+}
+
+/// A published file, written from its partition in the lake: with its digest and size.
+async fn made(lake: &Storage, scratch: &Path, file: MartFile, mart: &MartRecord, local: &Path) -> Result<MartFile> {
+    let MartOrigin::Partition(partition) = &file.origin else {
+        return Err(Error::bug("a report has no partition"));
+    };
+    let input = verified::open(lake, partition, scratch).await?;
+    let built: SchemaRef = ParquetRecordBatchReaderBuilder::try_new(input.try_clone()?)?.schema().clone();
+    let sorted_by =
+        mart.metadata.iter().find(|(k, _)| k == "bazgasht.grain").map_or(0, |(_, grain)| leading(&built, grain));
+    let splice::Spliced { print, rows } = splice::splice(&input, local, &built, mart, file.as_of, sorted_by)?;
+    Ok(MartFile { digest: print.digest, size_bytes: print.size_bytes, rows, ..file })
 }
 
 /// Where something of a snapshot lies in the marts' store, for good.
@@ -468,9 +487,8 @@ fn write_report(file: &mut MartFile, mart: &mut MartRecord, snapshot: &Snapshot,
     ]);
     let schema = splice::published_schema(&batch.schema(), mart);
     mart.schema = schema.fields().iter().map(|f| (f.name().clone(), f.data_type().to_string())).collect();
-    let columns =
-        batch.columns().iter().cloned().chain([std::sync::Arc::new(dates) as arrow::array::ArrayRef]).collect();
-    let schema = std::sync::Arc::new(schema);
+    let columns = batch.columns().iter().cloned().chain([Arc::new(dates) as arrow::array::ArrayRef]).collect();
+    let schema = Arc::new(schema);
     let batch = arrow::array::RecordBatch::try_new(schema.clone(), columns)?;
     let properties = splice::published_properties(&schema, mart, file.as_of, 0)?;
     let out = HashingWriter::new(File::create(local)?);

@@ -19,6 +19,7 @@ mean_gap_days = { type = "float64", doc = "Mean of the days between successive p
 online_orders = { type = "int64", doc = "Purchases through an online channel in the window.", unit = "count", checks = ["not_null", "non_negative"] }
 offline_orders = { type = "int64", doc = "Purchases through an offline channel in the window.", unit = "count", checks = ["not_null", "non_negative"] }
 volume_points = { type = "int64", doc = "Points of the highest step that volume reaches.", unit = "points", checks = ["not_null"] }
+volume_step = { type = "decimal(28,4)", doc = "Lower bound of that step; NULL below the first.", unit = "currency" }
 margin_points = { type = "int64", doc = "Points of the highest step that margin reaches; NULL for all while no cost is known.", unit = "points" }
 product_type_points = { type = "int64", doc = "Points for the categories bought; NULL for all while the window's lines say no category.", unit = "points" }
 periodicity_points = { type = "int64", doc = "Points of the best step that mean_gap_days reaches; 0 below two purchase days.", unit = "points", checks = ["not_null"] }
@@ -286,6 +287,7 @@ stepped as (
     select
         measured.*,
         coalesce(volume_steps.points, 0) as volume_points,
+        volume_steps.bound as volume_step,
         coalesce(margin_steps.points, 0) as margin_points,
         coalesce(periodicity_steps.points, 0) as periodicity_points
     from periodicity_steps
@@ -317,6 +319,7 @@ earned as (
         stepped.online_orders,
         stepped.offline_orders,
         stepped.volume_points,
+        stepped.volume_step,
         case when known.costs then stepped.margin_points end as margin_points,
         case when known_categories.categories then stepped.product_type_points end as product_type_points,
         stepped.periodicity_points,
@@ -369,6 +372,7 @@ select
     classed.online_orders,
     classed.offline_orders,
     classed.volume_points,
+    classed.volume_step,
     classed.margin_points,
     classed.product_type_points,
     classed.periodicity_points,

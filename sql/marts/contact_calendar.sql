@@ -1,6 +1,7 @@
 /*---
 description = "One row per customer: the last contact either way as of the as-of date, how often we wrote, when the next contact is due, and the alert that a customer has fallen silent."
 grain = ["customer_id"]
+along = "customer_months"
 features = ["F071", "F073"]
 
 [reads]
@@ -19,7 +20,7 @@ days_since_outbound = { type = "int64", doc = "As-of date minus last_outbound_on
 messages_7d = { type = "int64", doc = "Messages sent in the 7 days up to the as-of date; NULL for all while the data hold no message_sent.", unit = "count", checks = ["non_negative"] }
 messages_30d = { type = "int64", doc = "Messages sent in the 30 days up to the as-of date; NULL as messages_7d.", unit = "count", checks = ["non_negative"] }
 cap_hit = { type = "boolean", doc = "Whether messages_7d has reached max_messages_7d, so that no more may go out; NULL as messages_7d." }
-next_rule = { type = "text", doc = "The first row of the work list that is not suppressed, by priority; NULL without one." }
+next_rule = { type = "text", doc = "The rule of next_actions that goes first among the customer's rows that are not suppressed: by priority (1 first), among equals by the rule's order in trigger_rules.csv, then by due_on. NULL without one." }
 next_rule_en = { type = "text", doc = "next_rule, or the task that it is, in English." }
 next_rule_fa = { type = "text", doc = "The same in Persian." }
 next_due_on = { type = "date", doc = "When the next contact is due: the due day of next_rule, else contact_days after last_outbound_on (after the first purchase, when we never wrote or called). A day in the past is overdue. NULL without next_rule while the data hold neither a message nor a call of ours." }
@@ -69,16 +70,38 @@ messages as (
 
 ),
 
+-- Among rules of one priority the table's order decides.
+places as (
+
+    select distinct rule, cast(position as bigint) as place from trigger_rules
+
+),
+
+open_actions as (
+
+    select
+        actions.customer_id,
+        actions.rule,
+        actions.label_en,
+        actions.label_fa,
+        actions.due_on,
+        actions.priority,
+        places.place
+    from places
+    inner join next_actions as actions on actions.rule = places.rule
+    where actions.suppressed_by is null
+
+),
+
 actions as (
 
     select
         customer_id,
-        first_value(rule order by priority, due_on, rule) as rule,
-        first_value(label_en order by priority, due_on, rule) as label_en,
-        first_value(label_fa order by priority, due_on, rule) as label_fa,
-        first_value(due_on order by priority, due_on, rule) as due_on
-    from next_actions
-    where suppressed_by is null
+        first_value(rule order by priority, place, due_on, rule) as rule,
+        first_value(label_en order by priority, place, due_on, rule) as label_en,
+        first_value(label_fa order by priority, place, due_on, rule) as label_fa,
+        first_value(due_on order by priority, place, due_on, rule) as due_on
+    from open_actions
     group by customer_id
 
 ),
@@ -102,21 +125,20 @@ scheduled as (
 
     select
         contacts.*,
-        case when known.activities then cast($as_of - contacts.last_inbound_on as bigint) end as days_silent,
-        case when known.messages then coalesce(messages.messages_7d, 0) end as messages_7d,
-        case when known.messages then coalesce(messages.messages_30d, 0) end as messages_30d,
+        case when (select activities from known) then cast($as_of - contacts.last_inbound_on as bigint) end as days_silent,
+        case when (select messages from known) then coalesce(messages.messages_7d, 0) end as messages_7d,
+        case when (select messages from known) then coalesce(messages.messages_30d, 0) end as messages_30d,
         actions.rule as next_rule,
         actions.label_en as next_rule_en,
         actions.label_fa as next_rule_fa,
         coalesce(
             actions.due_on,
             case
-                when known.contacts then
+                when (select contacts from known) then
                     coalesce(contacts.last_outbound_on, contacts.first_purchase_on) + cast($contact_days as int)
             end
         ) as next_due_on
-    from known
-    cross join contacts
+    from contacts
     left join messages on messages.customer_id = contacts.customer_id
     left join actions on actions.customer_id = contacts.customer_id
 

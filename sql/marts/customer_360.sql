@@ -1,14 +1,12 @@
 /*---
 description = "One row per person (customer, lead or former buyer): the profile that a colleague reads before a call, as of the as-of date."
 grain = ["customer_id"]
+along = "customer_habits"
 features = ["F011", "F012", "F056", "F057", "F058", "F059", "F060", "F061", "F062", "F072", "F077", "F098", "F101", "F103"]
 
 [reads]
 customer_months = "latest"
 tickets = { last = "365 days" }
-purchase_lines = { last = "365 days" }
-stg_orders = { last = "365 days" }
-message_days = { last = "365 days" }
 response_hours = { last = "365 days" }
 
 [columns]
@@ -32,8 +30,8 @@ refunded_amount = { type = "decimal(28,4)", doc = "Refunds to date, of orders of
 unpaid_amount = { type = "decimal(28,4)", doc = "What the purchases to date still owe: net amount minus paid_amount, each 0 at least; NULL when none says what was paid.", unit = "currency", checks = ["non_negative"] }
 average_order_value = { type = "decimal(18,4)", doc = "revenue / orders.", unit = "currency", checks = ["positive"] }
 gross_profit = { type = "decimal(28,4)", doc = "Gross profit to date of the lines whose unit_cost is known. Waits for the source order_items with unit_cost, as margin: NULL.", unit = "currency" }
-margin = { type = "float64", doc = "gross_profit / net revenue of those lines; may be below 0.", unit = "fraction" }
-cost_coverage = { type = "float64", doc = "Share of the lines' net revenue whose cost is known. Waits for the source order_items: NULL.", unit = "fraction" }
+margin = { type = "float64", doc = "gross_profit / net revenue of those lines; may be below 0, and says nothing where that revenue is below 0 (see cost_coverage).", unit = "fraction" }
+cost_coverage = { type = "float64", doc = "Share of the lines' net revenue whose cost is known. Above 1 or below 0 where a line's discount is above its price: what it brought is below 0. Waits for the source order_items: NULL.", unit = "fraction" }
 average_gap_days = { type = "float64", doc = "Mean of the days between successive purchase days; NULL below two such days.", unit = "days", checks = ["positive"] }
 last_purchase_on = { type = "date", doc = "Business day of the latest purchase." }
 days_since_last_purchase = { type = "int64", doc = "As-of date minus last_purchase_on.", unit = "days", checks = ["non_negative"] }
@@ -107,28 +105,6 @@ today as (
 
 ),
 
-purchases as (
-
-    select customer_id, channel, net_amount
-    from stg_orders
-    where is_purchase and channel is not null and day > $as_of - 365 and day <= $as_of
-
-),
-
-lines as (
-
-    select customer_id, product_id, category, product_orders, category_orders, line_net
-    from purchase_lines
-    where day > $as_of - 365 and day <= $as_of
-
-),
-
-message_events as (
-
-    select * from message_days where day > $as_of - 365
-
-),
-
 responses as (
 
     select * from response_hours where day > $as_of - 365
@@ -174,38 +150,6 @@ known as (
 
 ),
 
--- Profiles know nobody twice: to look each up is cheaper than to tell all apart.
-people as (
-
-    select customer_id from state
-    union all
-    select customer_id
-    from profiles
-    where
-        (created_on is null or created_on <= $as_of)
-        and not exists (select 1 from state where state.customer_id = profiles.customer_id)
-
-),
-
-favourite_channels as (
-
-    select customer_id, favourite(channel, 1, net_amount) as channel
-    from purchases
-    group by customer_id
-
-),
-
-favourites as (
-
-    select
-        customer_id,
-        favourite(category, category_orders, line_net) as category,
-        favourite(product_id, product_orders, line_net) as product_id
-    from lines
-    group by customer_id
-
-),
-
 open_tickets as (
 
     select tickets.customer_id, count(*) as tickets_open
@@ -237,47 +181,6 @@ response_times as (
 
 ),
 
-messages as (
-
-    select
-        customer_id,
-        message_id,
-        bool_or(is_sent) as is_sent,
-        bool_or(is_delivered) as is_delivered,
-        bool_or(is_engaged) as is_engaged
-    from message_events
-    group by customer_id, message_id
-
-),
-
-engagement as (
-
-    select
-        customer_id,
-        count(*) filter (where is_engaged) as engaged,
-        case
-            when bool_or(is_delivered) then count(*) filter (where is_delivered or is_engaged)
-            else count(*) filter (where is_sent or is_engaged)
-        end as reached
-    from messages
-    group by customer_id
-
-),
-
--- Of equals the first by name wins: so hours have two digits. What nobody read says nothing of hours.
-answers as (
-
-    select
-        customer_id,
-        favourite(channel, answers, 0) as channel,
-        favourite(lpad(cast(hour as varchar), 2, '0'), reads, 0) filter (where reads > 0) as hour,
-        favourite(cast(date_part('isodow', day) as varchar), reads, 0) filter (where reads > 0) as weekday,
-        coalesce(sum(reads), 0) >= greatest($min_best_time_events, 1) as has_own_times
-    from responses
-    group by customer_id
-
-),
-
 reads as (
 
     select hour, date_part('isodow', day) as weekday, reads as events
@@ -297,6 +200,17 @@ project_weekday as (
 
     select first_value(weekday order by events desc, weekday) as best_weekday
     from (select weekday, sum(events) as events from reads group by weekday) as weekdays
+
+),
+
+people as (
+
+    select
+        *,
+        (select interactions from known) as has_interactions,
+        (select best_hour from project_hour) as project_hour,
+        (select best_weekday from project_weekday) as project_weekday
+    from customer_habits
 
 )
 
@@ -332,55 +246,48 @@ select
     cast($as_of - state.last_purchase_on as bigint) as days_since_last_purchase,
     state.last_order_id,
     state.last_order_channel,
-    favourite_channels.channel as preferred_channel,
-    favourites.category as preferred_category,
-    favourites.product_id as preferred_product_id,
-    case when known.interactions then coalesce(state.tickets_opened, 0) end as tickets,
-    case when known.interactions then coalesce(open_tickets.tickets_open, 0) end as tickets_open,
+    people.order_channel as preferred_channel,
+    people.category as preferred_category,
+    people.product_id as preferred_product_id,
+    case when people.has_interactions then coalesce(state.tickets_opened, 0) end as tickets,
+    case when people.has_interactions then coalesce(open_tickets.tickets_open, 0) end as tickets_open,
     response_times.first_response_hours_median,
     state.csat_score,
     state.csat_on,
     state.nps_score,
     state.nps_on,
-    case when known.interactions then coalesce(state.messages_sent, 0) end as messages_sent,
-    case when known.interactions then coalesce(state.messages_opened, 0) end as messages_opened,
-    case when known.interactions then coalesce(state.messages_clicked, 0) end as messages_clicked,
-    case when known.interactions then coalesce(state.messages_replied, 0) end as messages_replied,
-    cast(engagement.engaged as double) / nullif(engagement.reached, 0) as engagement_rate,
-    case when engagement.reached > 0 then 1 + least(4, 5 * engagement.engaged / engagement.reached) end as engagement_stars,
-    case when known.interactions then coalesce(state.calls_in, 0) end as calls_in,
-    case when known.interactions then coalesce(state.calls_out, 0) end as calls_out,
-    case when known.interactions then coalesce(state.demos, 0) end as demos,
-    case when known.interactions then coalesce(state.quotes, 0) end as quotes,
-    case when known.interactions then coalesce(state.logins, 0) end as logins,
+    case when people.has_interactions then coalesce(state.messages_sent, 0) end as messages_sent,
+    case when people.has_interactions then coalesce(state.messages_opened, 0) end as messages_opened,
+    case when people.has_interactions then coalesce(state.messages_clicked, 0) end as messages_clicked,
+    case when people.has_interactions then coalesce(state.messages_replied, 0) end as messages_replied,
+    cast(people.messages_engaged as double) / nullif(people.messages_reached, 0) as engagement_rate,
+    case when people.messages_reached > 0 then 1 + least(4, 5 * people.messages_engaged / people.messages_reached) end as engagement_stars,
+    case when people.has_interactions then coalesce(state.calls_in, 0) end as calls_in,
+    case when people.has_interactions then coalesce(state.calls_out, 0) end as calls_out,
+    case when people.has_interactions then coalesce(state.demos, 0) end as demos,
+    case when people.has_interactions then coalesce(state.quotes, 0) end as quotes,
+    case when people.has_interactions then coalesce(state.logins, 0) end as logins,
     state.last_login_on,
     state.last_own_activity_on as last_activity_on,
-    case when known.interactions then coalesce(state.comments, 0) end as comments,
-    case when known.interactions then coalesce(state.news_read, 0) end as news_read,
-    case when known.interactions then coalesce(state.referrals, 0) end as referrals,
-    case when known.interactions then coalesce(state.points_earned, 0) - coalesce(state.points_spent, 0) end as points_balance,
-    answers.channel as preferred_contact_channel,
-    case when answers.has_own_times then cast(answers.hour as int) else project_hour.best_hour end as best_hour,
-    case when answers.has_own_times then cast(answers.weekday as int) else project_weekday.best_weekday end as best_weekday,
+    case when people.has_interactions then coalesce(state.comments, 0) end as comments,
+    case when people.has_interactions then coalesce(state.news_read, 0) end as news_read,
+    case when people.has_interactions then coalesce(state.referrals, 0) end as referrals,
+    case when people.has_interactions then coalesce(state.points_earned, 0) - coalesce(state.points_spent, 0) end as points_balance,
+    people.answer_channel as preferred_contact_channel,
+    case when people.has_own_times then people.hour else people.project_hour end as best_hour,
+    case when people.has_own_times then people.weekday else people.project_weekday end as best_weekday,
     case
-        when answers.has_own_times then 'own'
-        when project_weekday.best_weekday is not null then 'project'
+        when people.has_own_times then 'own'
+        when people.project_weekday is not null then 'project'
     end as best_time_basis,
     nullif(concat_ws(',', memberships.lists, own_memberships.lists), '') as lists
 from people
--- Each join copies what came before it, and some hold it in memory. So what most people have comes while there is
--- little of it, then what few have, and the wide tables last.
-left join favourites on favourites.customer_id = people.customer_id
+-- Each join copies what came before it. So what most people have comes while there is little of it, then what few have, and
+-- the wide tables last.
 left join memberships on memberships.customer_id = people.customer_id
-left join engagement on engagement.customer_id = people.customer_id
-left join favourite_channels on favourite_channels.customer_id = people.customer_id
 left join open_tickets on open_tickets.customer_id = people.customer_id
 left join response_times on response_times.customer_id = people.customer_id
-left join answers on answers.customer_id = people.customer_id
 left join own_memberships on own_memberships.customer_id = people.customer_id
 left join profiles on profiles.customer_id = people.customer_id
 left join state on state.customer_id = people.customer_id
-cross join known
-cross join project_hour
-cross join project_weekday
 order by people.customer_id

@@ -1,6 +1,7 @@
 /*---
 description = "One row per customer: the value of the relationship so far, in revenue and in gross profit, its place among all, and what is expected of it."
 grain = ["customer_id"]
+along = "customer_months"
 features = ["F013", "F015", "F016", "F018", "F019"]
 
 [reads]
@@ -16,8 +17,8 @@ average_order_value = { type = "decimal(18,4)", doc = "revenue / orders.", unit 
 decile = { type = "int32", doc = "1 + (10 x customers with strictly more revenue) div all customers: 1 is the best, equals share one.", unit = "decile 1-10", checks = ["not_null", "positive"] }
 revenue_share = { type = "float64", doc = "revenue / everyone's.", unit = "fraction", checks = ["not_null", "fraction"] }
 gross_profit = { type = "decimal(28,4)", doc = "Gross profit to date of the lines whose cost is known. NULL without one: waits for the source order_items and a unit_cost, as all columns down to cumulative_profit_share.", unit = "currency" }
-margin = { type = "float64", doc = "gross_profit / net revenue of those lines; may be below 0.", unit = "fraction" }
-cost_coverage = { type = "float64", doc = "Share of the lines' net revenue whose cost is known.", unit = "fraction", checks = ["fraction"] }
+margin = { type = "float64", doc = "gross_profit / net revenue of those lines; may be below 0, and says nothing where that revenue is below 0 (see cost_coverage).", unit = "fraction" }
+cost_coverage = { type = "float64", doc = "Share of the lines' net revenue whose cost is known. Above 1 or below 0 where a line's discount is above its price: what it brought is below 0.", unit = "fraction" }
 profit_rank = { type = "int64", doc = "Position by gross_profit, 1 is the best; equals by the rank of the mart rfm. NULL without gross_profit.", unit = "position", checks = ["positive"] }
 profit_share = { type = "float64", doc = "gross_profit / everyone's; below 0 for a loss. NULL while everyone's is not above 0.", unit = "fraction" }
 cumulative_profit_share = { type = "float64", doc = "profit_share of the customer and of everyone ranked before; above 1 where the losses come after.", unit = "fraction" }
@@ -94,22 +95,21 @@ select
     customers.orders,
     customers.revenue,
     cast(round(customers.revenue / nullif(customers.orders, 0), 4) as decimal(18, 4)) as average_order_value,
-    cast(1 + 10 * cast(by_revenue.better as bigint) / totals.customers as int) as decile,
-    cast(customers.revenue as double) / nullif(cast(totals.revenue as double), 0) as revenue_share,
+    cast(1 + 10 * cast(by_revenue.better as bigint) / (select customers from totals) as int) as decile,
+    cast(customers.revenue as double) / nullif(cast((select revenue from totals) as double), 0) as revenue_share,
     customers.gross_profit,
     cast(customers.gross_profit as double) / nullif(cast(customers.costed_revenue as double), 0) as margin,
     cast(customers.costed_revenue as double) / nullif(cast(customers.line_revenue as double), 0) as cost_coverage,
     by_profit.profit_rank,
-    cast(customers.gross_profit as double) / cast(totals.gross_profit as double) as profit_share,
-    cast(by_profit.cumulative as double) / cast(totals.gross_profit as double) as cumulative_profit_share,
+    cast(customers.gross_profit as double) / cast((select gross_profit from totals) as double) as profit_share,
+    cast(by_profit.cumulative as double) / cast((select gross_profit from totals) as double) as cumulative_profit_share,
     cast(null as double) as p_alive,
     cast(null as double) as expected_orders,
     cast(null as decimal(18, 4)) as expected_order_value,
     cast(null as decimal(28, 4)) as expected_revenue,
     cast(null as decimal(28, 4)) as residual_value,
     cast(null as decimal(28, 4)) as lifetime_value
-from totals
-cross join customers
+from customers
 inner join by_revenue on by_revenue.customer_id = customers.customer_id
 left join by_profit on by_profit.customer_id = customers.customer_id
 order by customers.customer_id

@@ -2,6 +2,7 @@
 description = "One row per customer: ranking points of the last ranking_days by rule, position, class, and the treatment that the class is due."
 grain = ["customer_id"]
 compare = ["class"]
+along = "ranking_by_month"
 features = ["F036", "F037", "F038", "F039", "F040", "F041", "F042", "F043", "F044", "F046", "F047", "F048"]
 
 [reads]
@@ -12,7 +13,7 @@ customer_id = { type = "text", doc = "The customer: someone with a purchase by t
 orders = { type = "int64", doc = "Purchases in the ranking_days up to the as-of date.", unit = "count", checks = ["not_null", "non_negative"] }
 volume = { type = "decimal(28,4)", doc = "Net revenue in the same days.", unit = "currency", checks = ["not_null", "non_negative"] }
 gross_profit = { type = "decimal(28,4)", doc = "Gross profit in the same days, of the lines whose cost is known. NULL without one: waits for the source order_items and a unit_cost.", unit = "currency" }
-margin = { type = "float64", doc = "gross_profit / net revenue of those lines; may be below 0.", unit = "fraction" }
+margin = { type = "float64", doc = "gross_profit / net revenue of those lines; may be below 0, and says nothing where that revenue is below 0, as of lines whose discount is above their price.", unit = "fraction" }
 mean_gap_days = { type = "float64", doc = "Mean of the days between successive purchase days in the same days; NULL below two such days.", unit = "days", checks = ["positive"] }
 online_orders = { type = "int64", doc = "Purchases through a channel that sales_channels.csv calls online.", unit = "count", checks = ["not_null", "non_negative"] }
 offline_orders = { type = "int64", doc = "Purchases through a channel that it calls offline; a channel it doesn't name is neither.", unit = "count", checks = ["not_null", "non_negative"] }
@@ -86,14 +87,6 @@ classes as (
 
 ),
 
-volume_steps as (
-
-    select cast(bound as decimal(28, 4)) as bound, lead(cast(bound as decimal(28, 4))) over (order by bound) as next_bound
-    from ranking_points
-    where rule = 'volume'
-
-),
-
 positions as (
 
     select
@@ -113,7 +106,7 @@ select
     customers.online_orders,
     customers.offline_orders,
     customers.volume_points,
-    volume_steps.bound as volume_step,
+    customers.volume_step,
     customers.margin_points,
     customers.product_type_points,
     customers.periodicity_points,
@@ -138,10 +131,7 @@ select
     classes.offer_en,
     classes.offer_fa,
     high_value.is_high_value
-from volume_steps
-right join customers
-    on customers.volume >= volume_steps.bound
-    and (customers.volume < volume_steps.next_bound or volume_steps.next_bound is null)
+from customers
 inner join positions on positions.customer_id = customers.customer_id
 inner join high_value on high_value.customer_id = customers.customer_id
 left join classes on classes.class = customers.class

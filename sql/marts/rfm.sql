@@ -2,6 +2,7 @@
 description = "One row per customer: recency, frequency and monetary value as of the as-of date, their scores, segment, rank and share of revenue."
 grain = ["customer_id"]
 compare = ["segment"]
+along = "rfm_by_month"
 features = ["F045", "F046"]
 
 [reads]
@@ -57,7 +58,7 @@ segments as (
 
 total as (
 
-    select sum(monetary) as monetary from customers
+    select sum(monetary) as revenue from customers
 
 ),
 
@@ -66,9 +67,22 @@ ranked as (
     select
         customer_id,
         row_number() over best_first as rank,
+        monetary as own,
         sum(monetary) over (best_first rows between unbounded preceding and current row) as cumulative
     from customers
     window best_first as (order by monetary desc, frequency desc, recency_days, customer_id)
+
+),
+
+places as (
+
+    select
+        customer_id,
+        rank,
+        cast(own as double) / nullif(cast((select revenue from total) as double), 0) as monetary_share,
+        cast(cumulative as double) / nullif(cast((select revenue from total) as double), 0) as cumulative_share,
+        cumulative - own < $high_value_share * (select revenue from total) as is_high_value
+    from ranked
 
 )
 
@@ -89,13 +103,12 @@ select
     customers.previous_segment,
     previous_segments.label_en as previous_segment_en,
     previous_segments.label_fa as previous_segment_fa,
-    ranked.rank,
-    cast(customers.monetary as double) / nullif(cast(total.monetary as double), 0) as monetary_share,
-    cast(ranked.cumulative as double) / nullif(cast(total.monetary as double), 0) as cumulative_share,
-    ranked.cumulative - customers.monetary < $high_value_share * total.monetary as is_high_value
+    places.rank,
+    places.monetary_share,
+    places.cumulative_share,
+    places.is_high_value
 from customers
-inner join ranked on ranked.customer_id = customers.customer_id
-cross join total
+inner join places on places.customer_id = customers.customer_id
 left join segments on segments.code = customers.segment
 left join segments as previous_segments on previous_segments.code = customers.previous_segment
 order by customers.customer_id

@@ -304,7 +304,7 @@ fn tables(resolver: &Resolver<'_>, model: &Model, slot: &Slot, known: &Known) ->
             let files = reads.slots.iter().filter_map(|slot| known.get(slot));
             let read = resolver.model(name)?;
             let table = TaskTable::of_files(name, read.schema(), files.map(|record| &record.file));
-            let goes_along = model.along.as_ref() == Some(name) && table.files.len() == 1;
+            let goes_along = model.along.contains(name) && table.files.len() == 1;
             let sorted_by = if goes_along { read.grain.clone() } else { vec![] };
             Ok(TaskTable { until: resolver.until(reads.read, slot), sorted_by, ..table })
         }

@@ -1,8 +1,9 @@
 //! Models whose rows are those of one table, in that table's order.
 //!
 //! The engine brings both sides of a join together by their keys, and sorts in the end what that has mixed up. Where a model's
-//! rows lie in the order of one of its tables already, this copies a wide table several times over for nothing. Here each join
-//! holds its other side in memory and that table streams past, so that nothing is left to sort.
+//! rows lie in the order of one of its tables already, this copies a wide table several times over for nothing. Here that table
+//! streams past: tables in the same order are merged with it, and of each other join the other side is held in memory. Nothing
+//! is left to sort.
 //!
 //! What can't be done so is planned as always: the final ORDER BY stands, and the writer looks at each row's place.
 
@@ -15,29 +16,31 @@ use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::error::Result;
 use datafusion::logical_expr::JoinType;
+use datafusion::physical_expr::PhysicalExprRef;
 use datafusion::physical_expr::expressions::col;
 use datafusion::physical_expr::{LexOrdering, PhysicalSortExpr};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_plan::aggregates::AggregateExec;
 use datafusion::physical_plan::filter::FilterExec;
-use datafusion::physical_plan::joins::{HashJoinExec, PartitionMode};
+use datafusion::physical_plan::joins::{HashJoinExec, PartitionMode, SortMergeJoinExec};
 use datafusion::physical_plan::projection::ProjectionExec;
-use datafusion::physical_plan::union::UnionExec;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
+
+const ASCENDING: SortOptions = SortOptions { descending: false, nulls_first: false };
 
 /// The rule before this one has settled which side of a join is held.
 pub(super) const AFTER: &str = "join_selection";
 
-/// Sides of joins as the SQL has them, and rows where they are: exchanges would mix them up.
+/// Sides of joins as the SQL has them, and one stream: exchanges between threads would mix it up, and encoding, which has
+/// threads of its own, is most of the work that is left.
 pub(super) fn configure(options: &mut ConfigOptions) {
     options.optimizer.join_reordering = false;
-    options.optimizer.repartition_joins = false;
-    options.optimizer.enable_round_robin_repartition = false;
+    options.execution.target_partitions = 1;
 }
 
 /// The order of a file's rows: ascending by these columns, NULL last.
 pub(super) fn ordering(columns: &[String], schema: &SchemaRef) -> Result<Option<LexOrdering>> {
-    let ascending = SortOptions { descending: false, nulls_first: false };
-    let sorted = columns.iter().map(|name| Ok(PhysicalSortExpr::new(col(name, schema)?, ascending)));
+    let sorted = columns.iter().map(|name| Ok(PhysicalSortExpr::new(col(name, schema)?, ASCENDING)));
     Ok(LexOrdering::new(sorted.collect::<Result<Vec<_>>>()?))
 }
 
@@ -46,13 +49,19 @@ pub(super) struct StreamPast;
 
 impl PhysicalOptimizerRule for StreamPast {
     fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
-        let hold_the_other = |plan: Arc<dyn ExecutionPlan>| match plan.downcast_ref::<HashJoinExec>() {
-            Some(join) if streams(join.left()) && keeps_order_swapped(join.join_type()) => {
-                Ok(Transformed::yes(join.swap_inputs(PartitionMode::CollectLeft)?))
+        let go_along = |plan: Arc<dyn ExecutionPlan>| {
+            let Some(join) = plan.downcast_ref::<HashJoinExec>().filter(|join| streams(join.left())) else {
+                return Ok(Transformed::no(plan));
+            };
+            if let Some(merged) = merged(join)? {
+                return Ok(Transformed::yes(merged));
             }
-            _ => Ok(Transformed::no(plan)),
+            match keeps_order_swapped(join.join_type()) {
+                true => Ok(Transformed::yes(join.swap_inputs(PartitionMode::CollectLeft)?)),
+                false => Ok(Transformed::no(plan)),
+            }
         };
-        Ok(plan.transform_up(hold_the_other)?.data)
+        Ok(plan.transform_up(go_along)?.data)
     }
 
     fn name(&self) -> &'static str {
@@ -68,6 +77,28 @@ fn keeps_order_swapped(join: &JoinType) -> bool {
     matches!(join, JoinType::Inner | JoinType::Left | JoinType::LeftSemi | JoinType::LeftAnti)
 }
 
+/// The join as a merge, where both sides come in the order of what they are joined by: nothing is held.
+fn merged(join: &HashJoinExec) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+    let keeps_order = matches!(join.join_type(), JoinType::Inner | JoinType::Left);
+    let [(left, right)] = join.on() else { return Ok(None) };
+    let ascends = |side: &Arc<dyn ExecutionPlan>, by: &PhysicalExprRef| {
+        streams(side) && side.output_ordering().is_some_and(|ordering| ordering.first().expr.eq(by))
+    };
+    if !keeps_order || join.projection.is_some() || !ascends(join.left(), left) || !ascends(join.right(), right) {
+        return Ok(None);
+    }
+    let merge = SortMergeJoinExec::try_new(
+        Arc::clone(join.left()),
+        Arc::clone(join.right()),
+        join.on().to_vec(),
+        join.filter().cloned(),
+        *join.join_type(),
+        vec![ASCENDING],
+        join.null_equality(),
+    )?;
+    Ok(Some(Arc::new(merge)))
+}
+
 /// Whether rows come out of a plan in the order of a file that is in order.
 fn streams(plan: &Arc<dyn ExecutionPlan>) -> bool {
     if plan.is::<DataSourceExec>() {
@@ -76,6 +107,10 @@ fn streams(plan: &Arc<dyn ExecutionPlan>) -> bool {
     if let Some(join) = plan.downcast_ref::<HashJoinExec>() {
         return plan.maintains_input_order()[1] && streams(join.right());
     }
-    let passes_on = plan.is::<ProjectionExec>() || plan.is::<FilterExec>() || plan.is::<UnionExec>();
-    passes_on && plan.children().into_iter().any(streams)
+    if let Some(merge) = plan.downcast_ref::<SortMergeJoinExec>() {
+        return plan.maintains_input_order()[0] && streams(merge.left());
+    }
+    // Groups of what they are sorted by come one after the other.
+    let passes_on = plan.is::<ProjectionExec>() || plan.is::<FilterExec>() || plan.is::<AggregateExec>();
+    passes_on && plan.output_ordering().is_some() && plan.children().into_iter().all(streams)
 }

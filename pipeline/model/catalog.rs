@@ -246,9 +246,8 @@ fn parse_file(state: &SessionState, file: &SourceFile, sources: &BTreeSet<String
     }
     require_order(&front.grain, &parsed.order)?;
     let reads = reads(&name, &front, &parsed.tables)?;
-    if let Some(along) = &front.along
-        && !reads.iter().any(|read| read.table == super::Table::Model(along.clone()))
-    {
+    let is_read = |along: &String| reads.iter().any(|read| read.table == super::Table::Model(along.clone()));
+    if let Some(along) = front.along.iter().find(|along| !is_read(along)) {
         return Err(Fault::new(None, format!("`along` names `{along}`, which is no model that it reads")));
     }
     for read in &reads {
@@ -364,7 +363,7 @@ fn seed_model(file: &SourceFile, name: String) -> Result<Model> {
         tags: vec![],
         compare: vec![],
         volatile: false,
-        along: None,
+        along: vec![],
         columns,
         checks: vec![],
         warnings: vec![],
@@ -386,7 +385,7 @@ fn calendar_models() -> Result<Vec<Model>> {
         tags: vec![],
         compare: vec![],
         volatile: false,
-        along: None,
+        along: vec![],
         columns,
         checks: vec![],
         warnings: vec![],

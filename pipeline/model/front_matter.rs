@@ -70,8 +70,9 @@ pub(super) struct FrontMatter {
     /// Its rows are the day's own: `[publish.limits]` are for it only where they name it.
     #[serde(default)]
     pub volatile: bool,
-    /// The table whose rows, in their order, its rows are.
-    pub along: Option<String>,
+    /// The table whose rows, in their order, its rows are, then others in that order.
+    #[serde(default)]
+    pub along: Vec<String>,
     #[serde(default)]
     pub reads: toml::Table,
     pub columns: toml::Table,

@@ -143,8 +143,8 @@ pub struct Model {
     pub compare: Vec<String>,
     /// Its rows are the day's own: how many there were the night before says nothing.
     pub volatile: bool,
-    /// The table whose rows, in their order, the model's are. Only how it is computed follows from that.
-    pub along: Option<String>,
+    /// The table whose rows, in their order, the model's are, and others in that order. Only how it is computed follows.
+    pub along: Vec<String>,
     pub columns: Vec<Column>,
     pub checks: Vec<Check>,
     /// Checks whose rows are told and don't keep a run from publishing.

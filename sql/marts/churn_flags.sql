@@ -2,7 +2,7 @@
 description = "One row per customer: the signs of churn as of the as-of date, the risk that they add up to, and the revenue that is at stake."
 grain = ["customer_id"]
 compare = ["risk"]
-along = "churn_signs"
+along = ["churn_signs"]
 features = ["F011", "F024", "F025", "F026", "F027", "F028", "F029", "F030", "F032", "F033", "F035"]
 
 [reads]

@@ -1,7 +1,7 @@
 /*---
 description = "One row per customer: the last contact either way as of the as-of date, how often we wrote, when the next contact is due, and the alert that a customer has fallen silent."
 grain = ["customer_id"]
-along = "customer_months"
+along = ["customer_months"]
 features = ["F071", "F073"]
 
 [reads]

@@ -1,7 +1,7 @@
 /*---
 description = "One row per person (customer, lead or former buyer): the profile that a colleague reads before a call, as of the as-of date."
 grain = ["customer_id"]
-along = "customer_habits"
+along = ["customer_habits", "segments", "stg_customers", "customer_months"]
 features = ["F011", "F012", "F056", "F057", "F058", "F059", "F060", "F061", "F062", "F072", "F077", "F098", "F101", "F103"]
 
 [reads]

@@ -1,7 +1,7 @@
 /*---
 description = "One row per customer: the value of the relationship so far, in revenue and in gross profit, its place among all, and what is expected of it."
 grain = ["customer_id"]
-along = "customer_months"
+along = ["customer_months"]
 features = ["F013", "F015", "F016", "F018", "F019"]
 
 [reads]

@@ -2,7 +2,7 @@
 description = "One row per customer: ranking points of the last ranking_days by rule, position, class, and the treatment that the class is due."
 grain = ["customer_id"]
 compare = ["class"]
-along = "ranking_by_month"
+along = ["ranking_by_month"]
 features = ["F036", "F037", "F038", "F039", "F040", "F041", "F042", "F043", "F044", "F046", "F047", "F048"]
 
 [reads]

@@ -2,11 +2,11 @@
 description = "One row per customer: recency, frequency and monetary value as of the as-of date, their scores, segment, rank and share of revenue."
 grain = ["customer_id"]
 compare = ["segment"]
-along = "rfm_by_month"
+along = ["rfm_months"]
 features = ["F045", "F046"]
 
 [reads]
-rfm_by_month = "latest"
+rfm_months = "latest"
 
 [columns]
 customer_id = { type = "text", doc = "The customer: someone with a purchase by the as-of date.", checks = ["not_null"] }
@@ -35,7 +35,7 @@ ranks_are_complete = "select count(*) from this having count(*) <> coalesce(max(
 shares_sum_to_one = "select sum(monetary_share) from this having abs(sum(monetary_share) - 1) > 0.000001"
 every_customer_once = """
 select count(*) from this
-having count(*) <> (select count(*) from rfm_by_month) or sum(monetary) <> (select sum(monetary) from rfm_by_month)"""
+having count(*) <> (select count(*) from rfm_months) or sum(monetary) <> (select sum(monetary) from rfm_months)"""
 
 [warnings]
 rfm_f_degenerate = """
@@ -46,7 +46,7 @@ order by scores.f"""
 ---*/
 with customers as (
 
-    select * from rfm_by_month
+    select * from rfm_months
 
 ),
 

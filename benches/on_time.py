@@ -5,9 +5,8 @@ usage: on_time.py MONTH FROM TO
 
 FROM and TO hold `<source>/dt=…/*.ndjson.gz` as `bazgasht generate` writes them; MONTH is such as 2025-12.
 Left out are orders and interactions of other months (they came late, or were completed, refunded or moved
-later), the lines of such orders, subscriptions that began in another month (renewed, cancelled or run out, they
-were ending at that month's end, or no longer), and broken lines: a night with what is left touches the open month
-alone.
+later), the lines of such orders, and broken lines. A night with what is left touches the open month, and the month
+before where a subscription that was ending then has been renewed, followed or cancelled.
 """
 
 import gzip
@@ -47,8 +46,7 @@ def main():
         "order_items": lambda row: row.get("order_id") in orders,
         "interactions": lambda row: in_month(row, "occurred_at"),
     }
-    keeps["subscriptions"] = lambda row: in_month(row, "starts_on")
-    keeps |= {source: lambda row: True for source in ("customers", "products", "campaigns", "identities")}
+    keeps |= {source: lambda row: True for source in ("customers", "products", "campaigns", "subscriptions", "identities")}
     for source, keep in keeps.items():
         for path in files(source):
             copy(path, source_dir, target_dir, keep)

@@ -401,4 +401,6 @@ fn limits_and_comparisons_must_name_what_there_is() {
         comparing("customer_id", "").contains("`compare` names `customer_id`, which is no column beside the grain")
     );
     assert!(comparing("band", "partition = \"month\"\n").contains("aren't partitioned by month"));
+    let along = comparing("band", "along = [\"nothing\"]\n");
+    assert!(along.contains("`along` names `nothing`, which is no model that it reads"), "{along}");
 }

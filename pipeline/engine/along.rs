@@ -114,3 +114,73 @@ fn streams(plan: &Arc<dyn ExecutionPlan>) -> bool {
     let passes_on = plan.is::<ProjectionExec>() || plan.is::<FilterExec>() || plan.is::<AggregateExec>();
     passes_on && plan.output_ordering().is_some() && plan.children().into_iter().all(streams)
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow::util::pretty::pretty_format_batches;
+    use datafusion::datasource::MemTable;
+    use datafusion::execution::SessionStateBuilder;
+    use datafusion::physical_plan::displayable;
+    use datafusion::prelude::{SessionConfig, SessionContext, col};
+
+    use super::*;
+
+    const SQL: &str = "select customers.id, states.state, labels.label, groups.states, (select max(state) from states) as most \
+                       from customers \
+                       left join states on states.id = customers.id \
+                       left join (select id, count(*) as states from states group by id) as groups on groups.id = customers.id \
+                       left join labels on labels.code = states.state \
+                       order by customers.id";
+
+    /// Customers, some of them with states, and what the states are called; the first two tables in order, if that is told.
+    async fn context(goes_along: bool) -> SessionContext {
+        let mut config = SessionConfig::new().with_target_partitions(3);
+        if goes_along {
+            configure(config.options_mut());
+        }
+        let builder = SessionStateBuilder::new_with_default_features().with_config(config);
+        let builder = builder.with_physical_optimizer_rules(super::super::physical_rules(goes_along));
+        let context = SessionContext::new_with_state(builder.build());
+        for (name, rows) in [
+            ("customers", "select 'c' || lpad(value, 4, '0') as id from generate_series(1, 2000)"),
+            (
+                "states",
+                "select 'c' || lpad(value, 4, '0') as id, value % 7 as state from generate_series(1, 2000) where value % 3 > 0",
+            ),
+            ("labels", "select value as code, 'state ' || value as label from generate_series(1, 5)"),
+        ] {
+            let frame = context.sql(&format!("{rows} order by 1")).await.unwrap();
+            let schema = Arc::clone(frame.schema().inner());
+            let table = MemTable::try_new(schema, vec![frame.collect().await.unwrap()]).unwrap();
+            let order = if goes_along && name != "labels" { vec![vec![col("id").sort(true, false)]] } else { vec![] };
+            context.register_table(name, Arc::new(table.with_sort_order(order))).unwrap();
+        }
+        context
+    }
+
+    #[tokio::test]
+    async fn what_is_in_order_is_merged_and_nothing_is_sorted() {
+        let frame = context(true).await.sql(SQL).await.unwrap();
+        let plan = frame.create_physical_plan().await.unwrap();
+        let plan = displayable(plan.as_ref()).indent(false).to_string();
+        for (operator, times) in [
+            ("SortExec", 0),
+            ("RepartitionExec", 0),
+            ("SortMergeJoinExec", 2),
+            ("HashJoinExec: mode=CollectLeft, join_type=Right", 1),
+        ] {
+            assert_eq!(plan.matches(operator).count(), times, "{operator} in {plan}");
+        }
+    }
+
+    #[tokio::test]
+    async fn it_says_what_the_engine_says_by_itself() {
+        let mut found = vec![];
+        for goes_along in [true, false] {
+            let batches = context(goes_along).await.sql(SQL).await.unwrap().collect().await.unwrap();
+            found.push(pretty_format_batches(&batches).unwrap().to_string());
+        }
+        assert_eq!(found[0], found[1]);
+        assert_eq!(found[0].lines().count(), 2004);
+    }
+}

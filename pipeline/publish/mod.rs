@@ -109,7 +109,6 @@ impl Workshop<'_> {
         let mut open = Vec::new();
         for model in ground.catalog.marts() {
             let mut record = describe(ground, model);
-            let shape = Arc::new(record.clone());
             let before = prior.and_then(|p| p.marts.get(&model.name)).filter(|b| same_shape(b, &record));
             for (partition, built) in built.partitions.get(&model.name).into_iter().flatten() {
                 let as_of = match partition {
@@ -134,29 +133,26 @@ impl Workshop<'_> {
                     Some(published) => record.files.push(published.clone()),
                     None => {
                         let local = prepared._dir.path().join(stem.replace('/', "-"));
-                        open.push((model.name.clone(), record.files.len(), Arc::clone(&shape), file.clone(), local));
+                        open.push((model.name.clone(), record.files.len(), local));
                         record.files.push(file);
                     }
                 }
             }
             prepared.marts.insert(model.name.clone(), record);
         }
-        let make = |(name, place, shape, file, local): (String, usize, Arc<MartRecord>, MartFile, PathBuf)| {
-            let (lake, scratch) = (self.lake.clone(), self.scratch.to_owned());
-            let made = tokio::spawn(async move {
-                let file = made(&lake, &scratch, file, &shape, &local).await?;
-                Ok::<_, Error>((file, local))
-            });
-            async move { Ok::<_, Error>((name, place, made.await.map_err(Error::bug)??)) }
+        let make = |(name, place, local): (String, usize, PathBuf)| {
+            let (lake, scratch, mart) = (self.lake.clone(), self.scratch.to_owned(), prepared.marts[&name].clone());
+            let (file, path) = (mart.files[place].clone(), local.clone());
+            let making = tokio::spawn(async move { made(&lake, &scratch, file, &mart, &path).await });
+            async move { Ok::<_, Error>((name, place, local, making.await.map_err(Error::bug)??)) }
         };
-        let mut made = futures::stream::iter(open).map(make).buffered(MADE_AT_ONCE);
-        while let Some((name, place, (file, local))) = made.try_next().await? {
+        let made: Vec<_> = futures::stream::iter(open).map(make).buffered(MADE_AT_ONCE).try_collect().await?;
+        for (name, place, local, file) in made {
             prepared.local.insert(file.path.clone(), local);
             if let Some(mart) = prepared.marts.get_mut(&name) {
                 mart.files[place] = file;
             }
         }
-        drop(made);
         Ok(prepared)
     }
 

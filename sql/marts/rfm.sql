@@ -67,7 +67,7 @@ ranked as (
     select
         customer_id,
         row_number() over best_first as rank,
-        monetary as own,
+        monetary,
         sum(monetary) over (best_first rows between unbounded preceding and current row) as cumulative
     from customers
     window best_first as (order by monetary desc, frequency desc, recency_days, customer_id)
@@ -79,9 +79,9 @@ places as (
     select
         customer_id,
         rank,
-        cast(own as double) / nullif(cast((select revenue from total) as double), 0) as monetary_share,
+        cast(monetary as double) / nullif(cast((select revenue from total) as double), 0) as monetary_share,
         cast(cumulative as double) / nullif(cast((select revenue from total) as double), 0) as cumulative_share,
-        cumulative - own < $high_value_share * (select revenue from total) as is_high_value
+        cumulative - monetary < $high_value_share * (select revenue from total) as is_high_value
     from ranked
 
 )

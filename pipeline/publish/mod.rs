@@ -325,7 +325,8 @@ impl Workshop<'_> {
         file: &MartFile,
         prepared: Option<&Prepared>,
     ) -> Result<Option<String>> {
-        match prepared.and_then(|p| p.local.get(&file.path)) {
+        // What was put before may have been moved.
+        match prepared.and_then(|p| p.local.get(&file.path)).filter(|local| local.exists()) {
             Some(local) => self.marts.put_file(&file.path, local).await?,
             None => {
                 let dir = tempfile::tempdir_in(self.scratch)?;

@@ -8,7 +8,9 @@ use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::calendar::{self, Occasions};
 use crate::check;
-use crate::engine::{Effort, Engine, ParquetOut, RowChecks, Sink, Task, TaskTable, Totals, Violation, row_text};
+use crate::engine::{
+    Effort, Engine, Lifetime, ParquetOut, RowChecks, Sink, Task, TaskTable, Totals, Violation, row_text,
+};
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::lake::{self, Digest};
@@ -142,7 +144,9 @@ impl Builder<'_> {
         let local = tempfile::NamedTempFile::new_in(self.engine.scratch())?;
         let create = || {
             let checks = RowChecks::new(&model.columns, &model.grain)?;
-            let out = ParquetOut::create(local.path(), model.schema(), Some(checks))?.on_threads(self.engine.threads());
+            let lifetime = if model.is_published() { Lifetime::Published } else { Lifetime::Passing };
+            let out = ParquetOut::create(local.path(), model.schema(), lifetime, Some(checks))?;
+            let out = out.on_threads(self.engine.threads());
             let out = if model.is_published() { out.totalling(Totals::of(&model.columns)) } else { out };
             if self.resolver.ground(false).catalog.is_read_until(&model.name) { out.by_day("day") } else { Ok(out) }
         };

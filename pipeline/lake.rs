@@ -30,7 +30,7 @@ pub use sums::{PIECE_BYTES, Sums};
 pub const FORMAT: u32 = 1;
 
 /// Whatever makes the same SQL over the same rows give other bytes: our own writer's version and the engine's.
-pub const ENGINE: &str = "bazgasht-4 datafusion-55.2 parquet-59";
+pub const ENGINE: &str = "bazgasht-5 datafusion-55.2 parquet-59";
 
 /// A name for content or for how content was made: 128 bits of BLAKE3, written in hexadecimal.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -21,21 +21,43 @@ use datafusion::physical_expr::expressions::col;
 use datafusion::physical_expr::{LexOrdering, PhysicalSortExpr};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::aggregates::AggregateExec;
+use datafusion::physical_plan::buffer::BufferExec;
 use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::joins::{HashJoinExec, PartitionMode, SortMergeJoinExec};
 use datafusion::physical_plan::projection::ProjectionExec;
-use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
+use datafusion::physical_plan::repartition::RepartitionExec;
+use datafusion::physical_plan::union::UnionExec;
+use datafusion::physical_plan::{
+    ChildrenPropertiesMode, ExecutionPlan, ExecutionPlanProperties, ReplaceChildrenOptions,
+};
+
+use super::AHEAD_BYTES;
 
 const ASCENDING: SortOptions = SortOptions { descending: false, nulls_first: false };
 
 /// The rule before this one has settled which side of a join is held.
 pub(super) const AFTER: &str = "join_selection";
+/// When all else is settled.
+pub(super) const LAST_BEFORE: &str = "SanityCheckPlan";
 
-/// Sides of joins as the SQL has them, and one stream: exchanges between threads would mix it up, and encoding, which has
-/// threads of its own, is most of the work that is left.
-pub(super) fn configure(options: &mut ConfigOptions) {
+/// Sides of joins as the SQL has them, and nothing exchanged between threads for a join's sake: that would mix up what streams past.
+///
+/// The other sides' own aggregates may have several threads. Not where tables in order are merged: both would be exchanged.
+pub(super) fn configure(options: &mut ConfigOptions, threads: usize) {
     options.optimizer.join_reordering = false;
-    options.execution.target_partitions = 1;
+    options.optimizer.repartition_joins = false;
+    options.optimizer.enable_round_robin_repartition = false;
+    options.execution.target_partitions = threads;
+}
+
+/// Whether a plan exchanges rows between threads and keeps their order: such a query stood still for good.
+pub(super) fn exchanges_in_order(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    let exchanges = |plan: &Arc<dyn ExecutionPlan>| {
+        plan.downcast_ref::<RepartitionExec>().is_some_and(|exchange| {
+            exchange.preserve_order() && exchange.input().output_partitioning().partition_count() > 1
+        })
+    };
+    plan.exists(|plan| Ok(exchanges(plan))).unwrap_or(true)
 }
 
 /// The order of a file's rows: ascending by these columns, NULL last.
@@ -48,15 +70,16 @@ pub(super) fn ordering(columns: &[String], schema: &SchemaRef) -> Result<Option<
 pub(super) struct StreamPast;
 
 impl PhysicalOptimizerRule for StreamPast {
-    fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
+    fn optimize(&self, plan: Arc<dyn ExecutionPlan>, options: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
+        let may_merge = options.execution.target_partitions == 1;
         let go_along = |plan: Arc<dyn ExecutionPlan>| {
             let Some(join) = plan.downcast_ref::<HashJoinExec>().filter(|join| streams(join.left())) else {
                 return Ok(Transformed::no(plan));
             };
-            if let Some(merged) = merged(join)? {
+            if let Some(merged) = if may_merge { merged(join)? } else { None } {
                 return Ok(Transformed::yes(merged));
             }
-            match keeps_order_swapped(join.join_type()) {
+            match keeps_order_of_left(join.join_type()) {
                 true => Ok(Transformed::yes(join.swap_inputs(PartitionMode::CollectLeft)?)),
                 false => Ok(Transformed::no(plan)),
             }
@@ -73,18 +96,62 @@ impl PhysicalOptimizerRule for StreamPast {
     }
 }
 
-fn keeps_order_swapped(join: &JoinType) -> bool {
+/// What streams past does so as tasks of their own, a few batches ahead of one another: files are read, brought together and put
+/// into their final form side by side.
+#[derive(Debug)]
+pub(super) struct SideBySide;
+
+impl PhysicalOptimizerRule for SideBySide {
+    fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
+        let in_tasks = |plan: Arc<dyn ExecutionPlan>| {
+            let is_task = |input: &Arc<dyn ExecutionPlan>| match plan.is::<SortMergeJoinExec>() {
+                true => true,
+                false => (input.is::<DataSourceExec>() && streams(input)) || (is_join(input) && !is_join(&plan)),
+            };
+            let inputs = plan.children();
+            if !inputs.iter().any(|input| is_task(input)) {
+                return Ok(Transformed::no(plan));
+            }
+            let ahead = |input: &Arc<dyn ExecutionPlan>| match is_task(input) {
+                true => Arc::new(BufferExec::new(Arc::clone(input), AHEAD_BYTES)),
+                false => Arc::clone(input),
+            };
+            let inputs = inputs.into_iter().map(ahead).collect();
+            let recompute = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
+            Ok(Transformed::yes(Arc::clone(&plan).replace_children(inputs, recompute)?))
+        };
+        Ok(plan.transform_up(in_tasks)?.data)
+    }
+
+    fn name(&self) -> &'static str {
+        "SideBySide"
+    }
+
+    fn schema_check(&self) -> bool {
+        true
+    }
+}
+
+fn is_join(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    plan.is::<SortMergeJoinExec>() || plan.is::<HashJoinExec>()
+}
+
+/// As a merge, or with its sides swapped.
+fn keeps_order_of_left(join: &JoinType) -> bool {
     matches!(join, JoinType::Inner | JoinType::Left | JoinType::LeftSemi | JoinType::LeftAnti)
 }
 
 /// The join as a merge, where both sides come in the order of what they are joined by: nothing is held.
 fn merged(join: &HashJoinExec) -> Result<Option<Arc<dyn ExecutionPlan>>> {
-    let keeps_order = matches!(join.join_type(), JoinType::Inner | JoinType::Left);
     let [(left, right)] = join.on() else { return Ok(None) };
     let ascends = |side: &Arc<dyn ExecutionPlan>, by: &PhysicalExprRef| {
         streams(side) && side.output_ordering().is_some_and(|ordering| ordering.first().expr.eq(by))
     };
-    if !keeps_order || join.projection.is_some() || !ascends(join.left(), left) || !ascends(join.right(), right) {
+    if !keeps_order_of_left(join.join_type())
+        || join.projection.is_some()
+        || !ascends(join.left(), left)
+        || !ascends(join.right(), right)
+    {
         return Ok(None);
     }
     let merge = SortMergeJoinExec::try_new(
@@ -111,7 +178,8 @@ fn streams(plan: &Arc<dyn ExecutionPlan>) -> bool {
         return plan.maintains_input_order()[0] && streams(merge.left());
     }
     // Groups of what they are sorted by come one after the other.
-    let passes_on = plan.is::<ProjectionExec>() || plan.is::<FilterExec>() || plan.is::<AggregateExec>();
+    let passes_on =
+        plan.is::<ProjectionExec>() || plan.is::<FilterExec>() || plan.is::<AggregateExec>() || plan.is::<UnionExec>();
     passes_on && plan.output_ordering().is_some() && plan.children().into_iter().all(streams)
 }
 
@@ -136,7 +204,7 @@ mod tests {
     async fn context(goes_along: bool) -> SessionContext {
         let mut config = SessionConfig::new().with_target_partitions(3);
         if goes_along {
-            configure(config.options_mut());
+            configure(config.options_mut(), 1);
         }
         let builder = SessionStateBuilder::new_with_default_features().with_config(config);
         let builder = builder.with_physical_optimizer_rules(super::super::physical_rules(goes_along));

@@ -5,6 +5,7 @@
 mod along;
 mod best_offers;
 mod days;
+mod early;
 mod effort;
 mod favourite;
 mod functions;
@@ -23,7 +24,7 @@ pub use lineage::{Origins, Trace, Use};
 pub(crate) use table::with_delivery;
 pub use totals::Totals;
 pub(crate) use writer::row_text;
-pub use writer::{ParquetOut, RowChecks, Violation, Written, writer_properties};
+pub use writer::{Lifetime, ParquetOut, RowChecks, Violation, Written, writer_properties};
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -36,10 +37,10 @@ use chrono::NaiveDate;
 use datafusion::catalog::MemorySchemaProvider;
 use datafusion::common::ScalarValue;
 use datafusion::error::DataFusionError;
-use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::execution::{SessionStateBuilder, TaskContext};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::physical_plan::display::DisplayableExecutionPlan;
@@ -111,6 +112,9 @@ impl TaskTable {
 /// Batches between a query and the sink that takes its rows.
 const BATCHES_IN_FLIGHT: usize = 4;
 
+/// How far one step of a query may be ahead of the next where both are tasks of their own: some batches of a wide table.
+const AHEAD_BYTES: usize = 16 << 20;
+
 /// One SELECT over named tables with bound parameters.
 #[derive(Debug, Clone)]
 pub struct Task {
@@ -141,7 +145,9 @@ impl Engine {
             RuntimeEnvBuilder::new().with_memory_pool(pool.clone()).with_disk_manager_builder(disk).build_arc()?;
         let url = Url::parse(LAKE_URL).map_err(Error::bug)?;
         runtime.register_object_store(&url, lake.store());
-        Ok(Self { runtime, pool, readers: Arc::new(VerifiedReaders(lake.clone())), threads, scratch })
+        let footers = runtime.cache_manager.get_file_metadata_cache();
+        let readers = Arc::new(VerifiedReaders { lake: lake.clone(), footers });
+        Ok(Self { runtime, pool, readers, threads, scratch })
     }
 
     /// Where temporary files belong.
@@ -164,10 +170,10 @@ impl Engine {
     ) -> Result<(S, Effort)> {
         self.pool.reset();
         let started = Instant::now();
-        let found = match self.attempt(task, sink()?, true).await {
+        let found = match self.attempt(task, sink()?, self.joins(task)).await {
             Err(Attempt::OutOfMemory) => {
                 tracing::info!(task = task.label, "out of memory with hash joins; trying again with sort-merge joins");
-                self.attempt(task, sink()?, false).await
+                self.attempt(task, sink()?, Joins::Sorted).await
             }
             other => other,
         };
@@ -179,14 +185,9 @@ impl Engine {
         &self,
         task: &Task,
         mut sink: S,
-        hash_joins: bool,
+        joins: Joins,
     ) -> Result<(S, Effort), Attempt> {
-        let context = self.session(task, hash_joins).await?;
-        let parameters: Vec<(String, ScalarValue)> =
-            task.parameters.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
-        let frame = context.sql_with_options(&task.sql, only_queries()).await?.with_param_values(parameters)?;
-        let context = Arc::new(frame.task_ctx());
-        let plan = frame.create_physical_plan().await?;
+        let (plan, context) = self.planned(task, joins).await?;
         let mut stream = execute_stream(Arc::clone(&plan), context)?;
         // Encoding takes about as long as the final merge: they go on side by side. On the runtime's own threads, since
         // each further one keeps memory that was freed.
@@ -220,12 +221,12 @@ impl Engine {
 
     /// Plans a task without running it: every name, type and function is checked. The result's schema.
     pub async fn plan(&self, task: &Task) -> Result<SchemaRef> {
-        Ok(self.planned(task).await?.schema())
+        Ok(self.first_planned(task).await?.schema())
     }
 
     /// How the engine would go about a task, for a person.
     pub async fn explain(&self, task: &Task) -> Result<String> {
-        Ok(displayable(self.planned(task).await?.as_ref()).indent(false).to_string())
+        Ok(displayable(self.first_planned(task).await?.as_ref()).indent(false).to_string())
     }
 
     /// Where the columns of queries over these tables come from, by name: by the queries' logical plans alone.
@@ -238,7 +239,7 @@ impl Engine {
         queries: impl IntoIterator<Item = (&'q str, &'q str)>,
     ) -> Result<BTreeMap<String, Trace>> {
         let all = Task { label: "lineage".to_owned(), sql: String::new(), parameters: BTreeMap::new(), tables };
-        let state = self.session(&all, true).await?.state();
+        let state = self.session(&all, Joins::Held).await?.state();
         let mut traces = BTreeMap::new();
         for (name, sql) in queries {
             let plan = state.create_logical_plan(sql).await.map_err(|e| Error::from(e).at(name))?;
@@ -247,40 +248,63 @@ impl Engine {
         Ok(traces)
     }
 
-    async fn planned(&self, task: &Task) -> Result<Arc<dyn ExecutionPlan>> {
-        let planned = async {
-            let context = self.session(task, true).await?;
-            let parameters: Vec<(String, ScalarValue)> =
-                task.parameters.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
-            let frame = context.sql_with_options(&task.sql, only_queries()).await?.with_param_values(parameters)?;
-            Ok::<_, Attempt>(frame.create_physical_plan().await?)
-        };
-        planned.await.map_err(|e| e.into_error(task))
+    async fn first_planned(&self, task: &Task) -> Result<Arc<dyn ExecutionPlan>> {
+        let planned = self.planned(task, self.joins(task)).await;
+        Ok(planned.map_err(|e| Attempt::from(e).into_error(task))?.0)
     }
 
-    async fn session(&self, task: &Task, hash_joins: bool) -> Result<SessionContext, DataFusionError> {
-        let goes_along = hash_joins && task.tables.iter().any(|table| !table.sorted_by.is_empty());
-        let mut config = session_config(self.threads, hash_joins);
-        if goes_along {
-            along::configure(config.options_mut());
+    /// A task's plan, and what it is executed in.
+    async fn planned(
+        &self,
+        task: &Task,
+        joins: Joins,
+    ) -> Result<(Arc<dyn ExecutionPlan>, Arc<TaskContext>), DataFusionError> {
+        let context = self.session(task, joins).await?;
+        let parameters: Vec<(String, ScalarValue)> =
+            task.parameters.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+        let frame = context.sql_with_options(&task.sql, only_queries()).await?.with_param_values(parameters)?;
+        let context = Arc::new(frame.task_ctx());
+        let plan = frame.create_physical_plan().await?;
+        match joins {
+            Joins::Along { threads } if threads > 1 && along::exchanges_in_order(&plan) => {
+                Box::pin(self.planned(task, Joins::Along { threads: 1 })).await
+            }
+            _ => Ok((plan, context)),
+        }
+    }
+
+    /// How a task is tried first.
+    fn joins(&self, task: &Task) -> Joins {
+        match task.tables.iter().filter(|table| !table.sorted_by.is_empty()).count() {
+            0 => Joins::Held,
+            1 => Joins::Along { threads: self.threads },
+            _ => Joins::Along { threads: 1 },
+        }
+    }
+
+    async fn session(&self, task: &Task, joins: Joins) -> Result<SessionContext, DataFusionError> {
+        let mut config = session_config(self.threads, joins);
+        if let Joins::Along { threads } = joins {
+            along::configure(config.options_mut(), threads);
         }
         let state =
             SessionStateBuilder::new_with_default_features().with_config(config).with_runtime_env(self.runtime.clone());
-        let state = state.with_physical_optimizer_rules(physical_rules(goes_along));
+        let state = state.with_physical_optimizer_rules(physical_rules(matches!(joins, Joins::Along { .. })));
         let context = SessionContext::new_with_state(state.build());
         register_functions(&context);
         let catalog = context.catalog("datafusion").ok_or_else(|| DataFusionError::Internal("no catalog".into()))?;
         catalog.register_schema("source", Arc::new(MemorySchemaProvider::new()))?;
         for table in &task.tables {
-            self.register(&context, table).await?;
+            self.register(&context, table, joins).await?;
         }
         Ok(context)
     }
 
-    async fn register(&self, context: &SessionContext, table: &TaskTable) -> Result<(), DataFusionError> {
+    async fn register(&self, context: &SessionContext, table: &TaskTable, joins: Joins) -> Result<(), DataFusionError> {
         let name = if table.source { format!("source.{}", table.name) } else { table.name.clone() };
         let provider = self.table(table.schema.clone(), table.files.clone(), table.source)?;
-        let provider = Arc::new(provider.sorted_by(&table.sorted_by));
+        let is_along = matches!(joins, Joins::Along { .. });
+        let provider = Arc::new(if is_along { provider.sorted_by(&table.sorted_by) } else { provider });
         if table.departed.is_none() && table.arrived.is_none() && table.until.is_none() {
             context.register_table(name.as_str(), provider)?;
             return Ok(());
@@ -324,6 +348,17 @@ impl Sink for Vec<RecordBatch> {
     }
 }
 
+/// How a query brings tables together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Joins {
+    /// One side of each join is held in memory.
+    Held,
+    /// What is in order streams past the rest, which so many threads make: see [`along`].
+    Along { threads: usize },
+    /// Both sides are sorted, on disk if need be.
+    Sorted,
+}
+
 enum Attempt {
     OutOfMemory,
     Engine(DataFusionError),
@@ -363,20 +398,24 @@ fn physical_rules(goes_along: bool) -> Vec<Arc<dyn PhysicalOptimizerRule + Send 
         rules.iter().position(|rule| rule.name() == name).unwrap_or(0)
     };
     rules.insert(place(&rules, stages::BEFORE), Arc::new(stages::GatherOnce));
+    rules.insert(place(&rules, early::BEFORE), Arc::new(early::SortEarly));
     if goes_along {
         rules.insert(place(&rules, along::AFTER) + 1, Arc::new(along::StreamPast));
+        rules.insert(place(&rules, along::LAST_BEFORE), Arc::new(along::SideBySide));
     }
     rules
 }
 
-fn session_config(threads: usize, hash_joins: bool) -> SessionConfig {
+fn session_config(threads: usize, joins: Joins) -> SessionConfig {
     let mut config = SessionConfig::new().with_target_partitions(threads).with_batch_size(8192);
     let options = config.options_mut();
     // Otherwise `amount * 0.57` is a float, and money must not be.
     options.sql_parser.parse_float_as_decimal = true;
     // Ungrouped MIN and MAX come out wrong with it now and then (apache/datafusion #24816).
     options.optimizer.enable_aggregate_dynamic_filter_pushdown = false;
-    options.optimizer.prefer_hash_join = hash_joins;
+    // Filters are by day, and a file's rows aren't: no page would be skipped.
+    options.execution.parquet.enable_page_index = false;
+    options.optimizer.prefer_hash_join = joins != Joins::Sorted;
     // Batches of string views each account for all the buffers that they share: joins ran out of a memory limit
     // that held their rows several times over.
     options.sql_parser.map_string_types_to_utf8view = false;

@@ -1,15 +1,19 @@
-//! How the engine reads Parquet files of the lake: in verified stretches.
+//! How the engine reads Parquet files of the lake: in verified stretches, and each footer once.
 
+use std::fmt::{self, Debug, Formatter};
 use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::ParquetFileReaderFactory;
+use datafusion::datasource::physical_plan::parquet::CachedParquetMetaData;
 use datafusion::error::{DataFusionError, Result};
+use datafusion::execution::cache::cache_manager::{CachedFileMetadataEntry, FileMetadataCache};
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use object_store::ObjectMeta;
 use parquet::arrow::arrow_reader::ArrowReaderOptions;
 use parquet::arrow::async_reader::{AsyncFileReader, MetadataFetch};
 use parquet::errors::{ParquetError, Result as ParquetResult};
@@ -21,8 +25,17 @@ use crate::lake::{LakeFile, PIECE_BYTES};
 use crate::storage::Storage;
 
 /// Opens files of the lake. Each brings its [`LakeFile`] as an extension.
-#[derive(Debug)]
-pub(super) struct VerifiedReaders(pub Storage);
+pub(super) struct VerifiedReaders {
+    pub lake: Storage,
+    /// What footers say, by path. A night's queries open some files hundreds of times.
+    pub footers: Arc<FileMetadataCache>,
+}
+
+impl Debug for VerifiedReaders {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VerifiedReaders").field("lake", &self.lake).finish_non_exhaustive()
+    }
+}
 
 impl ParquetFileReaderFactory for VerifiedReaders {
     fn create_reader(
@@ -34,11 +47,16 @@ impl ParquetFileReaderFactory for VerifiedReaders {
     ) -> Result<Box<dyn AsyncFileReader + Send>> {
         let known = file.extension::<LakeFile>().cloned();
         let known = known.ok_or_else(|| DataFusionError::Internal("a file that isn't the lake's".to_owned()))?;
-        Ok(Box::new(VerifiedReader(Stretches::of(self.0.clone(), known))))
+        let stretches = Stretches::of(self.lake.clone(), known);
+        Ok(Box::new(VerifiedReader { stretches, object: file.object_meta, footers: Arc::clone(&self.footers) }))
     }
 }
 
-struct VerifiedReader(Stretches);
+struct VerifiedReader {
+    stretches: Stretches,
+    object: ObjectMeta,
+    footers: Arc<FileMetadataCache>,
+}
 
 /// Comes out of the engine as it is: see [`Error`]'s conversion.
 fn through(error: Error) -> ParquetError {
@@ -47,11 +65,11 @@ fn through(error: Error) -> ParquetError {
 
 impl AsyncFileReader for VerifiedReader {
     fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, ParquetResult<Bytes>> {
-        async move { Ok(self.0.read(&[range]).await.map_err(through)?.pop().unwrap_or_default()) }.boxed()
+        async move { Ok(self.stretches.read(&[range]).await.map_err(through)?.pop().unwrap_or_default()) }.boxed()
     }
 
     fn get_byte_ranges(&mut self, ranges: Vec<Range<u64>>) -> BoxFuture<'_, ParquetResult<Vec<Bytes>>> {
-        async move { self.0.read(&ranges).await.map_err(through) }.boxed()
+        async move { self.stretches.read(&ranges).await.map_err(through) }.boxed()
     }
 
     fn get_metadata<'a>(
@@ -59,11 +77,23 @@ impl AsyncFileReader for VerifiedReader {
         options: Option<&'a ArrowReaderOptions>,
     ) -> BoxFuture<'a, ParquetResult<Arc<ParquetMetaData>>> {
         async move {
-            let size_bytes = self.0.size_bytes();
+            // Where pages lie is asked for separately, by those that need it.
+            if let Some(kept) = self.footers.get(&self.object.location)
+                && let Some(footer) = kept.file_metadata.as_any().downcast_ref::<CachedParquetMetaData>()
+            {
+                return Ok(Arc::clone(footer.parquet_metadata()));
+            }
+            let size_bytes = self.stretches.size_bytes();
             let last_piece = usize::try_from(size_bytes.min(PIECE_BYTES))?;
             let reader = ParquetMetaDataReader::new().with_arrow_reader_options(options);
             let reader = reader.with_prefetch_hint(Some(last_piece));
-            Ok(Arc::new(reader.load_and_finish(Footer(&mut self.0), size_bytes).await?))
+            let footer = Arc::new(reader.load_and_finish(Footer(&mut self.stretches), size_bytes).await?);
+            let kept = CachedFileMetadataEntry::new(
+                self.object.clone(),
+                Arc::new(CachedParquetMetaData::new(Arc::clone(&footer))),
+            );
+            self.footers.put(&self.object.location, kept);
+            Ok(footer)
         }
         .boxed()
     }

@@ -19,7 +19,7 @@ use chrono::NaiveDate;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::{ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves};
 use parquet::basic::{Compression, ZstdLevel};
-use parquet::file::properties::WriterProperties;
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::writer::SerializedFileWriter;
 
 use super::days::Days;
@@ -39,11 +39,31 @@ const ENCODING_THREADS: usize = 4;
 /// How many broken rows a message shows.
 const SAMPLES: usize = 3;
 
+/// What becomes of a file, which decides how hard it is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lifetime {
+    /// Extracted rows: written once and kept as long as their object.
+    Kept,
+    /// A mart: written again most nights, and carried elsewhere.
+    Published,
+    /// What only the next models read, tonight and once more tomorrow.
+    Passing,
+}
+
 /// Settings that every Parquet file of ours is written with.
-pub fn writer_properties() -> Result<WriterProperties> {
+///
+/// Nothing is said of single pages: filters are by day and rows are in another order, so that no page could be skipped.
+pub fn writer_properties(lifetime: Lifetime) -> Result<WriterProperties> {
+    let compression = match lifetime {
+        Lifetime::Kept => Compression::ZSTD(ZstdLevel::try_new(3)?),
+        Lifetime::Published => Compression::ZSTD(ZstdLevel::try_new(1)?),
+        Lifetime::Passing => Compression::LZ4_RAW,
+    };
     Ok(WriterProperties::builder()
-        .set_compression(Compression::ZSTD(ZstdLevel::try_new(3)?))
+        .set_compression(compression)
+        .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+        .set_write_batch_size(BATCH_ROWS)
         .set_created_by("bazgasht".to_owned())
         .build())
 }
@@ -219,9 +239,9 @@ pub struct Written {
 }
 
 impl ParquetOut {
-    pub fn create(path: &Path, schema: SchemaRef, checks: Option<RowChecks>) -> Result<Self> {
+    pub fn create(path: &Path, schema: SchemaRef, lifetime: Lifetime, checks: Option<RowChecks>) -> Result<Self> {
         let file = HashingWriter::new(BufWriter::with_capacity(1 << 20, File::create(path)?));
-        let row_groups = RowGroups::new(file, &schema)?;
+        let row_groups = RowGroups::new(file, &schema, lifetime)?;
         let coalescer = BatchCoalescer::new(schema.clone(), BATCH_ROWS);
         Ok(Self { schema, checks, totals: None, days: None, coalescer, row_groups, rows: 0 })
     }
@@ -289,8 +309,8 @@ struct RowGroups<W: Write + Send> {
 }
 
 impl<W: Write + Send> RowGroups<W> {
-    fn new(file: W, schema: &SchemaRef) -> Result<Self> {
-        let arrow = ArrowWriter::try_new(file, Arc::clone(schema), Some(writer_properties()?))?;
+    fn new(file: W, schema: &SchemaRef, lifetime: Lifetime) -> Result<Self> {
+        let arrow = ArrowWriter::try_new(file, Arc::clone(schema), Some(writer_properties(lifetime)?))?;
         let (writer, factory) = arrow.into_serialized_writer()?;
         Ok(Self { writer, factory, columns: vec![], rows: 0, threads: 1 })
     }
@@ -450,7 +470,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let written = [1, 3].map(|threads| {
             let path = folder.path().join(threads.to_string());
-            let mut out = ParquetOut::create(&path, batch.schema(), None).unwrap().on_threads(threads);
+            let mut out =
+                ParquetOut::create(&path, batch.schema(), Lifetime::Passing, None).unwrap().on_threads(threads);
             out.write(&batch).unwrap();
             assert_eq!(out.finish().unwrap().rows, rows.cast_unsigned());
             std::fs::read(path).unwrap()

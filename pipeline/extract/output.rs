@@ -18,7 +18,7 @@ use super::rows::Rows;
 use super::{Decoding, schema};
 use crate::calendar::{BusinessCalendar, Month};
 use crate::contract::SourceName;
-use crate::engine::{ParquetOut, Written};
+use crate::engine::{Lifetime, ParquetOut, Written};
 use crate::error::{Error, Result};
 use crate::homes::hash_key;
 use crate::lake::{self, Digest, Fingerprint, HashingWriter, LakeFile};
@@ -51,7 +51,7 @@ impl MonthOut {
     /// Writes files of this name.
     fn encode(self, name: &Path, schema: &SchemaRef) -> Result<Encoded> {
         let (rows, keys) = (name.with_extension("parquet"), name.with_extension("keys"));
-        let written = self.rows.write(ParquetOut::create(&rows, Arc::clone(schema), None)?)?;
+        let written = self.rows.write(ParquetOut::create(&rows, Arc::clone(schema), Lifetime::Kept, None)?)?;
         let mut out = HashingWriter::new(BufWriter::new(File::create(&keys)?));
         let keys_count = self.keys.write(&mut out)?;
         let (_, keys_print) = out.finish();
@@ -168,7 +168,7 @@ impl Output {
     fn write_rejects(&mut self) -> Result<()> {
         if self.rejects_out.is_none() {
             let path = self.dir.join("rejected.parquet");
-            let out = ParquetOut::create(&path, rejects_schema(), None)?;
+            let out = ParquetOut::create(&path, rejects_schema(), Lifetime::Kept, None)?;
             self.rejects_out = Some((path, out));
         }
         let rejects = std::mem::take(&mut self.rejects);

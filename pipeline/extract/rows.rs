@@ -76,6 +76,7 @@ mod tests {
     use arrow::array::{ArrayRef, Int64Array, StringArray};
 
     use super::*;
+    use crate::engine::Lifetime;
 
     fn written(spill_every: usize) -> Written {
         let dir = tempfile::tempdir().unwrap();
@@ -94,7 +95,7 @@ mod tests {
             }
         }
         let path = dir.path().join("rows.parquet");
-        rows.write(ParquetOut::create(&path, schema.unwrap(), None).unwrap()).unwrap()
+        rows.write(ParquetOut::create(&path, schema.unwrap(), Lifetime::Kept, None).unwrap()).unwrap()
     }
 
     #[test]

@@ -12,7 +12,7 @@ use parquet::arrow::{ArrowWriter, ProjectionMask};
 
 use super::hash_key;
 use crate::contract::SourceName;
-use crate::engine::{with_delivery, writer_properties};
+use crate::engine::{Lifetime, with_delivery, writer_properties};
 use crate::error::{Error, Result};
 use crate::lake::{Digest, Fingerprint, KeyHasher, LakeFile, verified};
 use crate::snapshot::{ExtractRecord, Homes, PartitionId, SourceState};
@@ -246,7 +246,7 @@ impl<'a> Shelf<'a> {
 
 fn encode(batch: &RecordBatch) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    let mut writer = ArrowWriter::try_new(&mut bytes, batch.schema(), Some(writer_properties()?))?;
+    let mut writer = ArrowWriter::try_new(&mut bytes, batch.schema(), Some(writer_properties(Lifetime::Kept)?))?;
     writer.write(batch)?;
     writer.close()?;
     Ok(bytes)

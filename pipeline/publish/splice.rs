@@ -16,7 +16,7 @@ use parquet::file::metadata::{KeyValue, PageIndexPolicy, ParquetMetaData, Parque
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 
-use crate::engine::writer_properties;
+use crate::engine::{Lifetime, writer_properties};
 use crate::error::{Error, Result};
 use crate::lake::{Fingerprint, HashingWriter};
 use crate::snapshot::MartRecord;
@@ -52,7 +52,7 @@ pub fn published_properties(
     let sorting = (0..sorted_by as i32)
         .map(|i| SortingColumn { column_idx: i, descending: false, nulls_first: false })
         .collect::<Vec<_>>();
-    let mut properties = writer_properties()?
+    let mut properties = writer_properties(Lifetime::Published)?
         .into_builder()
         .set_key_value_metadata(Some(pairs))
         .set_sorting_columns((!sorting.is_empty()).then_some(sorting))

@@ -318,20 +318,27 @@ leads as (
 
 ),
 
+ledger_days as (
+
+    select
+        *,
+        orders > 0 or logins > 0 or calls_in > 0 or tickets_opened > 0 or messages_clicked > 0 or messages_replied > 0 as is_answer
+    from customer_days
+    where day <= $as_of
+
+),
+
 ledger as (
 
     select
         customer_id,
-        max(day) filter (
-            where orders > 0 or logins > 0 or calls_in > 0 or tickets_opened > 0 or messages_clicked > 0 or messages_replied > 0
-        ) as last_answer_on,
+        max(day) filter (where is_answer) as last_answer_on,
         max(day) filter (where messages_opened > 0) as last_opened_on,
         max(day) filter (where messages_bounced > 0) as last_bounced_on,
         max(day) filter (where messages_delivered > 0) as last_delivered_on,
         max(day) filter (where messages_sent > 0) as last_sent_on,
         coalesce(sum(messages_sent) filter (where day > $as_of - 7), 0) as messages_7d
-    from customer_days
-    where day <= $as_of
+    from ledger_days
     group by customer_id
 
 ),
@@ -352,12 +359,22 @@ offers as (
 
 ),
 
+-- Of few people: so their days are picked before they are brought together.
+answered_offers as (
+
+    select distinct offers.customer_id
+    from offers
+    inner join ledger_days on ledger_days.customer_id = offers.customer_id
+    where ledger_days.is_answer and ledger_days.day > offers.watched_until
+
+),
+
 open_offers as (
 
     select offers.customer_id, offers.event_on, offers.event_id
     from offers
-    left join ledger on ledger.customer_id = offers.customer_id
-    where not offers.is_answered and coalesce(ledger.last_answer_on <= offers.watched_until, true)
+    left anti join answered_offers on answered_offers.customer_id = offers.customer_id
+    where not offers.is_answered
 
 ),
 

@@ -2,6 +2,7 @@
 description = "One row per customer: the signs of churn at the month's end, or at the as-of date in the open month, and the risk that they add up to."
 grain = ["customer_id"]
 partition = "month"
+along = ["customer_months"]
 
 [reads]
 customer_days = { last = "365 days", until = "as_of" }
@@ -153,8 +154,8 @@ complete_months as (
     select
         case when today.period_end = $period_end then 1 else 0 end + today.period_number - days.period_number as months_back,
         days.period_start
-    from calendar_periods as days
-    cross join today
+    from today
+    cross join calendar_periods as days
     where days.grain = 'month' and days.day = days.period_start
 
 ),
@@ -197,9 +198,28 @@ recent as (
             and bool_or(is_active and day >= fifth_start and day < fourth_start)
             and bool_or(is_active and day >= fourth_start and day < third_start)
             and not bool_or(is_active and day >= third_start) as has_decayed
-    from days
-    cross join spans
+    from spans
+    cross join days
     group by customer_id
+
+),
+
+trends as (
+
+    select
+        customer_id,
+        has_decayed,
+        logins_before >= $trend_min_events and 2 * coalesce(logins, 0) < logins_before as fewer_logins,
+        tickets_before >= $trend_min_events and 2 * coalesce(tickets, 0) < tickets_before as fewer_tickets,
+        delivered >= $trend_min_events and answered = 0 as no_replies
+    from recent
+
+),
+
+-- They are held in memory while customers stream past: only who shows one of these signs.
+trending as (
+
+    select * from trends where has_decayed or fewer_logins or fewer_tickets or no_replies
 
 ),
 
@@ -221,44 +241,32 @@ judged as (
         customers.last_own_activity_on,
         case
             when $no_purchase_months is null then $period_end - customers.last_purchase_on > $no_purchase_days
-            else coalesce(customers.last_purchase_on < months_ago.day, false)
+            else coalesce(customers.last_purchase_on < (select day from months_ago), false)
         end as no_purchase,
         $period_end - customers.last_login_on >= $no_login_days as no_login,
         case
-            when known.activities then
+            when (select activities from known) then
                 $period_end - greatest(customers.last_purchase_on, customers.last_activity_on) >= $no_interaction_days
         end as no_interaction,
         case when $period_end - customers.nps_on <= $nps_days then customers.nps_score < $low_nps_below end as low_nps,
-        case when customers.first_purchase_on < spans.fifth_start then coalesce(recent.has_decayed, false) end as engagement_decay,
+        case when customers.first_purchase_on < (select fifth_start from spans) then coalesce(trending.has_decayed, false) end as engagement_decay,
         case
             when customers.purchase_days >= greatest($overdue_min_purchase_days, 2) then
                 cast($period_end - customers.last_purchase_on as bigint) * (customers.purchase_days - 1)
                 > $overdue_factor * cast(customers.last_purchase_on - customers.first_purchase_on as bigint)
         end as overdue,
-        case when known.resolutions then coalesce(waiting.open_days > $ticket_days, false) end as open_ticket,
+        case when (select resolutions from known) then coalesce(waiting.open_days > $ticket_days, false) end as open_ticket,
+        case when (select logins from known) then coalesce(trending.fewer_logins, false) end as fewer_logins,
+        case when (select tickets from known) then coalesce(trending.fewer_tickets, false) end as fewer_tickets,
+        case when (select answers from known) then coalesce(trending.no_replies, false) end as no_replies,
         case
-            when known.logins then
-                coalesce(recent.logins_before >= $trend_min_events and 2 * coalesce(recent.logins, 0) < recent.logins_before, false)
-        end as fewer_logins,
-        case
-            when known.tickets then
-                coalesce(recent.tickets_before >= $trend_min_events and 2 * coalesce(recent.tickets, 0) < recent.tickets_before, false)
-        end as fewer_tickets,
-        case
-            when known.answers then coalesce(recent.delivered >= $trend_min_events and recent.answered = 0, false)
-        end as no_replies,
-        case
-            when known.product_use then coalesce($period_end - customers.last_product_used_on >= $no_product_use_days, false)
+            when (select product_use from known) then coalesce($period_end - customers.last_product_used_on >= $no_product_use_days, false)
         end as no_product_use,
-        case when subscribers.are_known then coalesce(ending_subscriptions.is_ending, false) end as subscription_ending
+        case when (select are_known from subscribers) then coalesce(ending_subscriptions.is_ending, false) end as subscription_ending
     from customers
-    left join recent on recent.customer_id = customers.customer_id
+    left join trending on trending.customer_id = customers.customer_id
     left join waiting on waiting.customer_id = customers.customer_id
     left join ending_subscriptions on ending_subscriptions.customer_id = customers.customer_id
-    cross join known
-    cross join subscribers
-    cross join spans
-    cross join months_ago
 
 ),
 

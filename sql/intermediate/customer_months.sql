@@ -2,6 +2,7 @@
 description = "The fold: everyone's state (customers and leads) at the end of the month, or at the as-of date in the open month."
 grain = ["customer_id"]
 partition = "month"
+along = ["customer_months", "customer_days"]
 
 [reads]
 customer_days = { until = "as_of" }
@@ -102,6 +103,7 @@ ledger as (
 
     select
         days.*,
+        days.day >= (select week_start from current_periods) as is_this_week,
         first_days.day as month_first_purchase_on,
         coalesce(before.first_purchase_on, first_days.day) as first_purchase_on
     from customer_days as days
@@ -129,8 +131,8 @@ month as (
         sum(line_revenue) as line_revenue,
         sum(costed_revenue) as costed_revenue,
         sum(gross_profit) as gross_profit,
-        sum(orders) filter (where day >= week_start) as orders_this_week,
-        sum(revenue) filter (where day >= week_start) as revenue_this_week,
+        sum(orders) filter (where is_this_week) as orders_this_week,
+        sum(revenue) filter (where is_this_week) as revenue_this_week,
         min(day) filter (where activities > 0 and day >= first_purchase_on) as first_activity_on,
         max(day) filter (where activities > 0 and day >= first_purchase_on) as last_activity_on,
         max(day) filter (where activities > 0) as last_own_activity_on,
@@ -167,13 +169,22 @@ month as (
         sum(points_earned) as points_earned,
         sum(points_spent) as points_spent
     from ledger
-    cross join current_periods
     group by customer_id
+
+),
+
+people as (
+
+    select customer_id from before
+    union all
+    select distinct customer_days.customer_id
+    from customer_days
+    left anti join before on before.customer_id = customer_days.customer_id
 
 )
 
 select
-    coalesce(month.customer_id, before.customer_id) as customer_id,
+    people.customer_id,
     $period_start as month_start,
     coalesce(before.first_seen_on, month.first_seen_on) as first_seen_on,
     coalesce(before.first_purchase_on, month.first_purchase_on) as first_purchase_on,
@@ -193,17 +204,17 @@ select
     coalesce(before.line_revenue, 0) + coalesce(month.line_revenue, 0) as line_revenue,
     coalesce(before.costed_revenue, 0) + coalesce(month.costed_revenue, 0) as costed_revenue,
     coalesce(before.gross_profit + month.gross_profit, before.gross_profit, month.gross_profit) as gross_profit,
-    case when week_start < $period_start then coalesce(before.orders_this_week, 0) else 0 end
+    case when (select week_start from current_periods) < $period_start then coalesce(before.orders_this_week, 0) else 0 end
         + coalesce(month.orders_this_week, 0) as orders_this_week,
-    case when week_start < $period_start then coalesce(before.revenue_this_week, 0) else 0 end
+    case when (select week_start from current_periods) < $period_start then coalesce(before.revenue_this_week, 0) else 0 end
         + coalesce(month.revenue_this_week, 0) as revenue_this_week,
-    case when quarter_start < $period_start then coalesce(before.orders_this_quarter, 0) else 0 end
+    case when (select quarter_start from current_periods) < $period_start then coalesce(before.orders_this_quarter, 0) else 0 end
         + coalesce(month.orders, 0) as orders_this_quarter,
-    case when quarter_start < $period_start then coalesce(before.revenue_this_quarter, 0) else 0 end
+    case when (select quarter_start from current_periods) < $period_start then coalesce(before.revenue_this_quarter, 0) else 0 end
         + coalesce(month.revenue, 0) as revenue_this_quarter,
-    case when year_start < $period_start then coalesce(before.orders_this_year, 0) else 0 end
+    case when (select year_start from current_periods) < $period_start then coalesce(before.orders_this_year, 0) else 0 end
         + coalesce(month.orders, 0) as orders_this_year,
-    case when year_start < $period_start then coalesce(before.revenue_this_year, 0) else 0 end
+    case when (select year_start from current_periods) < $period_start then coalesce(before.revenue_this_year, 0) else 0 end
         + coalesce(month.revenue, 0) as revenue_this_year,
     coalesce(before.first_activity_on, month.first_activity_on) as first_activity_on,
     coalesce(month.last_activity_on, before.last_activity_on) as last_activity_on,
@@ -240,7 +251,7 @@ select
     coalesce(before.rewards_redeemed, 0) + coalesce(month.rewards_redeemed, 0) as rewards_redeemed,
     coalesce(before.points_earned, 0) + coalesce(month.points_earned, 0) as points_earned,
     coalesce(before.points_spent, 0) + coalesce(month.points_spent, 0) as points_spent
-from before
-full join month on month.customer_id = before.customer_id
-cross join current_periods
-order by customer_id
+from people
+left join before on before.customer_id = people.customer_id
+left join month on month.customer_id = people.customer_id
+order by people.customer_id

@@ -1,7 +1,6 @@
 /*---
 description = "One row per customer: the value of the relationship so far, in revenue and in gross profit, its place among all, and what is expected of it."
 grain = ["customer_id"]
-along = ["customer_months"]
 features = ["F013", "F015", "F016", "F018", "F019"]
 
 [reads]
@@ -70,46 +69,46 @@ totals as (
 
 by_revenue as (
 
-    select customer_id, rank() over (order by revenue desc) - 1 as better
+    select *, rank() over (order by revenue desc) - 1 as better
     from customers
 
 ),
 
+-- Who has no known profit comes last, and gets no place.
 by_profit as (
 
     select
-        customers.customer_id,
+        by_revenue.*,
         row_number() over best_first as profit_rank,
-        sum(customers.gross_profit) over (best_first rows between unbounded preceding and current row) as cumulative
-    from customers
-    inner join ranks on ranks.customer_id = customers.customer_id
-    where customers.gross_profit is not null
-    window best_first as (order by customers.gross_profit desc, ranks.rank)
+        sum(by_revenue.gross_profit) over (best_first rows between unbounded preceding and current row) as cumulative
+    from by_revenue
+    inner join ranks on ranks.customer_id = by_revenue.customer_id
+    window best_first as (order by by_revenue.gross_profit desc nulls last, ranks.rank)
 
 )
 
 select
-    customers.customer_id,
-    customers.first_purchase_on,
-    cast($as_of - customers.first_purchase_on as bigint) as customer_age_days,
-    customers.orders,
-    customers.revenue,
-    cast(round(customers.revenue / nullif(customers.orders, 0), 4) as decimal(18, 4)) as average_order_value,
-    cast(1 + 10 * cast(by_revenue.better as bigint) / (select customers from totals) as int) as decile,
-    cast(customers.revenue as double) / nullif(cast((select revenue from totals) as double), 0) as revenue_share,
-    customers.gross_profit,
-    cast(customers.gross_profit as double) / nullif(cast(customers.costed_revenue as double), 0) as margin,
-    cast(customers.costed_revenue as double) / nullif(cast(customers.line_revenue as double), 0) as cost_coverage,
-    by_profit.profit_rank,
-    cast(customers.gross_profit as double) / cast((select gross_profit from totals) as double) as profit_share,
-    cast(by_profit.cumulative as double) / cast((select gross_profit from totals) as double) as cumulative_profit_share,
+    customer_id,
+    first_purchase_on,
+    cast($as_of - first_purchase_on as bigint) as customer_age_days,
+    orders,
+    revenue,
+    cast(round(revenue / nullif(orders, 0), 4) as decimal(18, 4)) as average_order_value,
+    cast(1 + 10 * cast(better as bigint) / (select customers from totals) as int) as decile,
+    cast(revenue as double) / nullif(cast((select revenue from totals) as double), 0) as revenue_share,
+    gross_profit,
+    cast(gross_profit as double) / nullif(cast(costed_revenue as double), 0) as margin,
+    cast(costed_revenue as double) / nullif(cast(line_revenue as double), 0) as cost_coverage,
+    case when gross_profit is not null then profit_rank end as profit_rank,
+    cast(gross_profit as double) / cast((select gross_profit from totals) as double) as profit_share,
+    case
+        when gross_profit is not null then cast(cumulative as double) / cast((select gross_profit from totals) as double)
+    end as cumulative_profit_share,
     cast(null as double) as p_alive,
     cast(null as double) as expected_orders,
     cast(null as decimal(18, 4)) as expected_order_value,
     cast(null as decimal(28, 4)) as expected_revenue,
     cast(null as decimal(28, 4)) as residual_value,
     cast(null as decimal(28, 4)) as lifetime_value
-from customers
-inner join by_revenue on by_revenue.customer_id = customers.customer_id
-left join by_profit on by_profit.customer_id = customers.customer_id
-order by customers.customer_id
+from by_profit
+order by customer_id

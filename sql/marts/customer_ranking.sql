@@ -2,7 +2,6 @@
 description = "One row per customer: ranking points of the last ranking_days by rule, position, class, and the treatment that the class is due."
 grain = ["customer_id"]
 compare = ["class"]
-along = ["ranking_by_month"]
 features = ["F036", "F037", "F038", "F039", "F040", "F041", "F042", "F043", "F044", "F046", "F047", "F048"]
 
 [reads]
@@ -87,53 +86,55 @@ classes as (
 
 ),
 
-positions as (
+ranked as (
 
     select
-        customer_id,
-        row_number() over (order by total_points desc, volume desc, orders desc, customer_id) as position
+        customers.*,
+        high_value.is_high_value,
+        row_number() over (
+            order by customers.total_points desc, customers.volume desc, customers.orders desc, customers.customer_id
+        ) as position
     from customers
+    inner join high_value on high_value.customer_id = customers.customer_id
 
 )
 
 select
-    customers.customer_id,
-    customers.orders,
-    customers.volume,
-    customers.gross_profit,
-    customers.margin,
-    customers.mean_gap_days,
-    customers.online_orders,
-    customers.offline_orders,
-    customers.volume_points,
-    customers.volume_step,
-    customers.margin_points,
-    customers.product_type_points,
-    customers.periodicity_points,
-    customers.online_order_points,
-    customers.offline_order_points,
-    customers.referral_points,
-    customers.login_points,
-    customers.news_read_points,
-    customers.comment_points,
-    customers.total_points,
-    positions.position,
-    customers.class,
+    ranked.customer_id,
+    ranked.orders,
+    ranked.volume,
+    ranked.gross_profit,
+    ranked.margin,
+    ranked.mean_gap_days,
+    ranked.online_orders,
+    ranked.offline_orders,
+    ranked.volume_points,
+    ranked.volume_step,
+    ranked.margin_points,
+    ranked.product_type_points,
+    ranked.periodicity_points,
+    ranked.online_order_points,
+    ranked.offline_order_points,
+    ranked.referral_points,
+    ranked.login_points,
+    ranked.news_read_points,
+    ranked.comment_points,
+    ranked.total_points,
+    ranked.position,
+    ranked.class,
     classes.class_en,
     classes.class_fa,
-    customers.previous_class,
-    coalesce(previous_classes.class_en, customers.previous_class) as previous_class_en,
-    coalesce(previous_classes.class_fa, customers.previous_class) as previous_class_fa,
+    ranked.previous_class,
+    coalesce(previous_classes.class_en, ranked.previous_class) as previous_class_en,
+    coalesce(previous_classes.class_fa, ranked.previous_class) as previous_class_fa,
     classes.treatment_en,
     classes.treatment_fa,
     classes.response_hours,
     classes.discount_rate,
     classes.offer_en,
     classes.offer_fa,
-    high_value.is_high_value
-from customers
-inner join positions on positions.customer_id = customers.customer_id
-inner join high_value on high_value.customer_id = customers.customer_id
-left join classes on classes.class = customers.class
-left join classes as previous_classes on previous_classes.class = customers.previous_class
-order by customers.customer_id
+    ranked.is_high_value
+from ranked
+left join classes on classes.class = ranked.class
+left join classes as previous_classes on previous_classes.class = ranked.previous_class
+order by ranked.customer_id

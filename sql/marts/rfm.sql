@@ -2,7 +2,6 @@
 description = "One row per customer: recency, frequency and monetary value as of the as-of date, their scores, segment, rank and share of revenue."
 grain = ["customer_id"]
 compare = ["segment"]
-along = ["rfm_months"]
 features = ["F045", "F046"]
 
 [reads]
@@ -65,50 +64,36 @@ total as (
 ranked as (
 
     select
-        customer_id,
+        *,
         row_number() over best_first as rank,
-        monetary,
         sum(monetary) over (best_first rows between unbounded preceding and current row) as cumulative
     from customers
     window best_first as (order by monetary desc, frequency desc, recency_days, customer_id)
 
-),
-
-places as (
-
-    select
-        customer_id,
-        rank,
-        cast(monetary as double) / nullif(cast((select revenue from total) as double), 0) as monetary_share,
-        cast(cumulative as double) / nullif(cast((select revenue from total) as double), 0) as cumulative_share,
-        cumulative - monetary < $high_value_share * (select revenue from total) as is_high_value
-    from ranked
-
 )
 
 select
-    customers.customer_id,
-    customers.first_purchase_on,
-    customers.last_purchase_on,
-    customers.recency_days,
-    customers.frequency,
-    customers.monetary,
-    customers.r,
-    customers.f,
-    customers.m,
-    customers.rfm_score,
-    customers.segment,
+    ranked.customer_id,
+    ranked.first_purchase_on,
+    ranked.last_purchase_on,
+    ranked.recency_days,
+    ranked.frequency,
+    ranked.monetary,
+    ranked.r,
+    ranked.f,
+    ranked.m,
+    ranked.rfm_score,
+    ranked.segment,
     segments.label_en as segment_en,
     segments.label_fa as segment_fa,
-    customers.previous_segment,
+    ranked.previous_segment,
     previous_segments.label_en as previous_segment_en,
     previous_segments.label_fa as previous_segment_fa,
-    places.rank,
-    places.monetary_share,
-    places.cumulative_share,
-    places.is_high_value
-from customers
-inner join places on places.customer_id = customers.customer_id
-left join segments on segments.code = customers.segment
-left join segments as previous_segments on previous_segments.code = customers.previous_segment
-order by customers.customer_id
+    ranked.rank,
+    cast(ranked.monetary as double) / nullif(cast((select revenue from total) as double), 0) as monetary_share,
+    cast(ranked.cumulative as double) / nullif(cast((select revenue from total) as double), 0) as cumulative_share,
+    ranked.cumulative - ranked.monetary < $high_value_share * (select revenue from total) as is_high_value
+from ranked
+left join segments on segments.code = ranked.segment
+left join segments as previous_segments on previous_segments.code = ranked.previous_segment
+order by ranked.customer_id

@@ -93,6 +93,15 @@ behaviour as (
 
 ),
 
+-- In the lists of their profile are customers since the month of their first purchase.
+of_this_month as (
+
+    select *
+    from today_members
+    where value is not null and entered_month >= (select period_start from month)
+
+),
+
 compared_days as (
 
     select 'day' as compared_with, cast($as_of - 1 as date) as compared_on
@@ -160,28 +169,25 @@ changes as (
     select
         'day' as compared_with,
         cast($as_of - 1 as date) as compared_on,
-        today_members.list,
-        today_members.customer_id,
+        of_this_month.list,
+        of_this_month.customer_id,
         'entered' as change,
-        today_members.entered_month,
-        today_members.list_kind,
-        today_members.value
+        of_this_month.entered_month,
+        of_this_month.list_kind,
+        of_this_month.value
     from newcomers
-    inner join today_members on today_members.customer_id = newcomers.customer_id
-    where today_members.value is not null
+    inner join of_this_month on of_this_month.customer_id = newcomers.customer_id
     union all
     select
         'month' as compared_with,
-        month.last_month_end as compared_on,
-        today_members.list,
-        today_members.customer_id,
+        (select last_month_end from month) as compared_on,
+        of_this_month.list,
+        of_this_month.customer_id,
         'entered' as change,
-        today_members.entered_month,
-        today_members.list_kind,
-        today_members.value
-    from month
-    inner join today_members on month.period_start <= today_members.entered_month
-    where today_members.value is not null
+        of_this_month.entered_month,
+        of_this_month.list_kind,
+        of_this_month.value
+    from of_this_month
 
 )
 

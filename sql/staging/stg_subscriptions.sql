@@ -19,29 +19,34 @@ with people as (
 
 ),
 
+-- Each subscription's versions side by side, the newest first: as in stg_customers.
 versions as (
 
     select
         *,
-        row_number() over (
-            partition by subscription_id
-            order by updated_at desc nulls last, delivery desc, line desc, content_hash desc
-        ) as version
+        lag(subscription_id) over (
+            order by
+                subscription_id,
+                updated_at desc nulls last,
+                delivery desc,
+                line desc,
+                content_hash desc
+        ) as newer_subscription_id
     from source.subscriptions
 
 )
 
 select
-    subscription_id,
+    versions.subscription_id,
     coalesce(people.person_id, versions.customer_id) as customer_id,
-    starts_on,
-    ends_on,
-    plan,
-    monthly_value,
-    lower(status) as status,
-    updated_at,
-    content_hash
+    versions.starts_on,
+    versions.ends_on,
+    versions.plan,
+    versions.monthly_value,
+    lower(versions.status) as status,
+    versions.updated_at,
+    versions.content_hash
 from people
 right join versions on versions.customer_id = people.alias
-where version = 1
-order by subscription_id
+where versions.newer_subscription_id is distinct from versions.subscription_id
+order by versions.subscription_id

@@ -365,3 +365,35 @@ async fn read_full(input: &mut tokio::fs::File, buffer: &mut [u8]) -> std::io::R
 fn key(path: &str) -> Result<Path> {
     Path::parse(path).map_err(|e| Error::config(format!("`{path}` is not a path in an object store: {e}")))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_file_on_the_same_disk_is_moved_and_has_a_new_files_rights() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Storage::create_local(&folder.path().join("lake")).unwrap();
+        store.put("models/x.parquet", "what was there before").await.unwrap();
+        store.put("beside", "made by the store").await.unwrap();
+        // Nobody else may read a temporary file.
+        let made = tempfile::NamedTempFile::new_in(folder.path()).unwrap();
+        std::fs::write(made.path(), "made in scratch").unwrap();
+        store.put_file("models/x.parquet", made.path()).await.unwrap();
+        assert_eq!(store.require("models/x.parquet").await.unwrap(), "made in scratch");
+        assert!(!made.path().exists());
+        let rights = |path: &str| folder.path().join("lake").join(path).metadata().unwrap().permissions();
+        assert_eq!(rights("models/x.parquet"), rights("beside"));
+        assert_eq!(store.list("").await.unwrap().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn what_is_not_there_to_be_put_is_an_error_that_leaves_what_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Storage::create_local(&folder.path().join("lake")).unwrap();
+        store.put("x", "what was there before").await.unwrap();
+        assert!(store.put_file("x", &folder.path().join("nothing")).await.is_err());
+        assert_eq!(store.require("x").await.unwrap(), "what was there before");
+        assert_eq!(store.list("").await.unwrap().len(), 1);
+    }
+}

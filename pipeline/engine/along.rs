@@ -200,37 +200,42 @@ mod tests {
                        left join labels on labels.code = states.state \
                        order by customers.id";
 
-    /// Customers, some of them with states, and what the states are called; the first two tables in order, if that is told.
-    async fn context(goes_along: bool) -> SessionContext {
-        let mut config = SessionConfig::new().with_target_partitions(3);
-        if goes_along {
-            configure(config.options_mut(), 1);
+    /// Customers, some of them with states, and what the states are called. Going along, so many of the first two tables are
+    /// in order, and it is told.
+    async fn context(in_order: usize) -> SessionContext {
+        let threads = 3;
+        let mut config = SessionConfig::new().with_target_partitions(threads);
+        if in_order > 0 {
+            configure(config.options_mut(), if in_order == 1 { threads } else { 1 });
         }
         let builder = SessionStateBuilder::new_with_default_features().with_config(config);
-        let builder = builder.with_physical_optimizer_rules(super::super::physical_rules(goes_along));
+        let builder = builder.with_physical_optimizer_rules(super::super::physical_rules(in_order > 0));
         let context = SessionContext::new_with_state(builder.build());
-        for (name, rows) in [
+        let tables = [
             ("customers", "select 'c' || lpad(value, 4, '0') as id from generate_series(1, 2000)"),
             (
                 "states",
                 "select 'c' || lpad(value, 4, '0') as id, value % 7 as state from generate_series(1, 2000) where value % 3 > 0",
             ),
             ("labels", "select value as code, 'state ' || value as label from generate_series(1, 5)"),
-        ] {
+        ];
+        for (place, (name, rows)) in tables.into_iter().enumerate() {
             let frame = context.sql(&format!("{rows} order by 1")).await.unwrap();
             let schema = Arc::clone(frame.schema().inner());
             let table = MemTable::try_new(schema, vec![frame.collect().await.unwrap()]).unwrap();
-            let order = if goes_along && name != "labels" { vec![vec![col("id").sort(true, false)]] } else { vec![] };
+            let order = if place < in_order { vec![vec![col("id").sort(true, false)]] } else { vec![] };
             context.register_table(name, Arc::new(table.with_sort_order(order))).unwrap();
         }
         context
     }
 
+    async fn plan(in_order: usize) -> Arc<dyn ExecutionPlan> {
+        context(in_order).await.sql(SQL).await.unwrap().create_physical_plan().await.unwrap()
+    }
+
     #[tokio::test]
-    async fn what_is_in_order_is_merged_and_nothing_is_sorted() {
-        let frame = context(true).await.sql(SQL).await.unwrap();
-        let plan = frame.create_physical_plan().await.unwrap();
-        let plan = displayable(plan.as_ref()).indent(false).to_string();
+    async fn what_is_in_order_is_merged_side_by_side_and_nothing_is_sorted() {
+        let plan = displayable(plan(2).await.as_ref()).indent(false).to_string();
         for (operator, times) in [
             ("SortExec", 0),
             ("RepartitionExec", 0),
@@ -239,16 +244,28 @@ mod tests {
         ] {
             assert_eq!(plan.matches(operator).count(), times, "{operator} in {plan}");
         }
+        assert!(plan.matches("BufferExec").count() >= 4, "{plan}");
+    }
+
+    #[tokio::test]
+    async fn with_one_table_in_order_what_is_held_has_all_threads() {
+        let plan = plan(1).await;
+        assert!(!exchanges_in_order(&plan));
+        let plan = displayable(plan.as_ref()).indent(false).to_string();
+        for (operator, times) in [("SortExec", 0), ("SortMergeJoinExec", 0), ("join_type=Right", 3)] {
+            assert_eq!(plan.matches(operator).count(), times, "{operator} in {plan}");
+        }
+        assert!(plan.contains("RepartitionExec: partitioning=Hash([id@0], 3)"), "{plan}");
     }
 
     #[tokio::test]
     async fn it_says_what_the_engine_says_by_itself() {
         let mut found = vec![];
-        for goes_along in [true, false] {
-            let batches = context(goes_along).await.sql(SQL).await.unwrap().collect().await.unwrap();
+        for in_order in [0, 1, 2] {
+            let batches = context(in_order).await.sql(SQL).await.unwrap().collect().await.unwrap();
             found.push(pretty_format_batches(&batches).unwrap().to_string());
         }
-        assert_eq!(found[0], found[1]);
+        assert!(found[0] == found[1] && found[0] == found[2]);
         assert_eq!(found[0].lines().count(), 2004);
     }
 }

@@ -46,21 +46,6 @@ pub struct Storage {
     kind: Option<StoreKind>,
 }
 
-/// Moves a file to its place within a file system, where it appears whole, with the rights that new files have there.
-async fn moved(file: &FsPath, target: &FsPath) -> io::Result<()> {
-    use tokio::fs;
-    // A name that the store takes for an upload that isn't done.
-    let mut staged = target.as_os_str().to_owned();
-    staged.push("#1");
-    if let Some(folder) = target.parent() {
-        fs::create_dir_all(folder).await?;
-    }
-    let rights = fs::File::create(&staged).await?.metadata().await?.permissions();
-    fs::remove_file(&staged).await?;
-    fs::set_permissions(file, rights).await?;
-    fs::rename(file, target).await
-}
-
 impl fmt::Debug for Storage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Storage({})", self.location)
@@ -348,6 +333,21 @@ fn in_ranges(
         })
         .try_flatten()
         .boxed()
+}
+
+/// Moves a file to its place within a file system, where it appears whole, with the rights that new files have there.
+async fn moved(file: &FsPath, target: &FsPath) -> io::Result<()> {
+    use tokio::fs;
+    // A name that the store takes for an upload that isn't done.
+    let mut staged = target.as_os_str().to_owned();
+    staged.push("#1");
+    if let Some(folder) = target.parent() {
+        fs::create_dir_all(folder).await?;
+    }
+    let rights = fs::File::create(&staged).await?.metadata().await?.permissions();
+    fs::remove_file(&staged).await?;
+    fs::set_permissions(file, rights).await?;
+    fs::rename(file, target).await
 }
 
 async fn read_full(input: &mut tokio::fs::File, buffer: &mut [u8]) -> std::io::Result<usize> {

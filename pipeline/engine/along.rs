@@ -21,17 +21,14 @@ use datafusion::physical_expr::expressions::col;
 use datafusion::physical_expr::{LexOrdering, PhysicalSortExpr};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::aggregates::AggregateExec;
-use datafusion::physical_plan::buffer::BufferExec;
 use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::joins::{HashJoinExec, PartitionMode, SortMergeJoinExec};
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::physical_plan::union::UnionExec;
-use datafusion::physical_plan::{
-    ChildrenPropertiesMode, ExecutionPlan, ExecutionPlanProperties, ReplaceChildrenOptions,
-};
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 
-use super::AHEAD_BYTES;
+use super::steps::{ahead, over};
 
 const ASCENDING: SortOptions = SortOptions { descending: false, nulls_first: false };
 
@@ -96,29 +93,25 @@ impl PhysicalOptimizerRule for StreamPast {
     }
 }
 
-/// What streams past does so as tasks of their own, a few batches ahead of one another: files are read, brought together and put
-/// into their final form side by side.
+/// Files in order and joins as tasks of their own, a few batches ahead of one another: what streams past is read, brought together
+/// and put into its final form side by side.
 #[derive(Debug)]
 pub(super) struct SideBySide;
 
 impl PhysicalOptimizerRule for SideBySide {
     fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
         let in_tasks = |plan: Arc<dyn ExecutionPlan>| {
-            let is_task = |input: &Arc<dyn ExecutionPlan>| match plan.is::<SortMergeJoinExec>() {
-                true => true,
-                false => (input.is::<DataSourceExec>() && streams(input)) || (is_join(input) && !is_join(&plan)),
+            let is_task = |input: &Arc<dyn ExecutionPlan>| {
+                plan.is::<SortMergeJoinExec>()
+                    || (input.is::<DataSourceExec>() && streams(input))
+                    || (is_join(input) && !is_join(&plan))
             };
-            let inputs = plan.children();
-            if !inputs.iter().any(|input| is_task(input)) {
+            let inputs: Vec<_> = plan.children().into_iter().cloned().collect();
+            if !inputs.iter().any(is_task) {
                 return Ok(Transformed::no(plan));
             }
-            let ahead = |input: &Arc<dyn ExecutionPlan>| match is_task(input) {
-                true => Arc::new(BufferExec::new(Arc::clone(input), AHEAD_BYTES)),
-                false => Arc::clone(input),
-            };
-            let inputs = inputs.into_iter().map(ahead).collect();
-            let recompute = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
-            Ok(Transformed::yes(Arc::clone(&plan).replace_children(inputs, recompute)?))
+            let inputs = inputs.into_iter().map(|input| if is_task(&input) { ahead(input) } else { input }).collect();
+            Ok(Transformed::yes(over(&plan, inputs)?))
         };
         Ok(plan.transform_up(in_tasks)?.data)
     }

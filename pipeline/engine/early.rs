@@ -12,14 +12,13 @@ use datafusion::logical_expr::JoinType;
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::{LexOrdering, PhysicalSortExpr};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
-use datafusion::physical_plan::buffer::BufferExec;
+use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::joins::{HashJoinExec, PartitionMode};
 use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
-use datafusion::physical_plan::{ChildrenPropertiesMode, ExecutionPlan, ReplaceChildrenOptions};
 
-use super::AHEAD_BYTES;
+use super::steps::{ahead, over};
 
 /// When it is settled what is sorted, and which columns of a join are passed on.
 pub(super) const BEFORE: &str = "PushdownSort";
@@ -83,8 +82,7 @@ fn sorted_below(
         },
     };
     let inputs = step.held.into_iter().cloned().chain([rows]).collect();
-    let recompute = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
-    Ok(Some(Arc::clone(plan).replace_children(inputs, recompute)?))
+    Ok(Some(over(plan, inputs)?))
 }
 
 fn plain_sort(plan: &Arc<dyn ExecutionPlan>) -> Option<&SortExec> {
@@ -97,7 +95,7 @@ fn sorted(rows: &Arc<dyn ExecutionPlan>, by: LexOrdering, merges: bool) -> Arc<d
     if !merges {
         return Arc::new(sort);
     }
-    Arc::new(BufferExec::new(Arc::new(SortPreservingMergeExec::new(by, Arc::new(sort))), AHEAD_BYTES))
+    ahead(Arc::new(SortPreservingMergeExec::new(by, Arc::new(sort))))
 }
 
 /// What passes rows on in their order: a projection, or a join that holds its other side.

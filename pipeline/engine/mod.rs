@@ -14,6 +14,7 @@ mod lineage;
 pub mod memory;
 mod reader;
 mod stages;
+mod steps;
 mod table;
 mod totals;
 mod writer;
@@ -111,9 +112,6 @@ impl TaskTable {
 
 /// Batches between a query and the sink that takes its rows.
 const BATCHES_IN_FLIGHT: usize = 4;
-
-/// How far one step of a query may be ahead of the next where both are tasks of their own: some batches of a wide table.
-const AHEAD_BYTES: usize = 16 << 20;
 
 /// One SELECT over named tables with bound parameters.
 #[derive(Debug, Clone)]
@@ -289,22 +287,27 @@ impl Engine {
         }
         let state =
             SessionStateBuilder::new_with_default_features().with_config(config).with_runtime_env(self.runtime.clone());
-        let state = state.with_physical_optimizer_rules(physical_rules(matches!(joins, Joins::Along { .. })));
+        let goes_along = matches!(joins, Joins::Along { .. });
+        let state = state.with_physical_optimizer_rules(physical_rules(goes_along));
         let context = SessionContext::new_with_state(state.build());
         register_functions(&context);
         let catalog = context.catalog("datafusion").ok_or_else(|| DataFusionError::Internal("no catalog".into()))?;
         catalog.register_schema("source", Arc::new(MemorySchemaProvider::new()))?;
         for table in &task.tables {
-            self.register(&context, table, joins).await?;
+            self.register(&context, table, goes_along).await?;
         }
         Ok(context)
     }
 
-    async fn register(&self, context: &SessionContext, table: &TaskTable, joins: Joins) -> Result<(), DataFusionError> {
+    async fn register(
+        &self,
+        context: &SessionContext,
+        table: &TaskTable,
+        goes_along: bool,
+    ) -> Result<(), DataFusionError> {
         let name = if table.source { format!("source.{}", table.name) } else { table.name.clone() };
         let provider = self.table(table.schema.clone(), table.files.clone(), table.source)?;
-        let is_along = matches!(joins, Joins::Along { .. });
-        let provider = Arc::new(if is_along { provider.sorted_by(&table.sorted_by) } else { provider });
+        let provider = Arc::new(if goes_along { provider.sorted_by(&table.sorted_by) } else { provider });
         if table.departed.is_none() && table.arrived.is_none() && table.until.is_none() {
             context.register_table(name.as_str(), provider)?;
             return Ok(());

@@ -77,7 +77,7 @@ impl AsyncFileReader for VerifiedReader {
         options: Option<&'a ArrowReaderOptions>,
     ) -> BoxFuture<'a, ParquetResult<Arc<ParquetMetaData>>> {
         async move {
-            // Where pages lie is asked for separately, by those that need it.
+            // What lies under a path never changes.
             if let Some(kept) = self.footers.get(&self.object.location)
                 && let Some(footer) = kept.file_metadata.as_any().downcast_ref::<CachedParquetMetaData>()
             {

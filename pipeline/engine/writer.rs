@@ -52,7 +52,7 @@ pub enum Lifetime {
 
 /// Settings that every Parquet file of ours is written with.
 ///
-/// Nothing is said of single pages: filters are by day and rows are in another order, so that no page could be skipped.
+/// No bounds of single pages are kept: filters are by day and rows are in another order, so that none could be skipped.
 pub fn writer_properties(lifetime: Lifetime) -> Result<WriterProperties> {
     let compression = match lifetime {
         Lifetime::Kept => Compression::ZSTD(ZstdLevel::try_new(3)?),

@@ -140,8 +140,10 @@ impl Workshop<'_> {
             }
             prepared.marts.insert(model.name.clone(), record);
         }
+        let shared = |(name, mart): (&String, &MartRecord)| (name.clone(), Arc::new(mart.clone()));
+        let described: BTreeMap<String, Arc<MartRecord>> = prepared.marts.iter().map(shared).collect();
         let make = |(name, place, local): (String, usize, PathBuf)| {
-            let (lake, scratch, mart) = (self.lake.clone(), self.scratch.to_owned(), prepared.marts[&name].clone());
+            let (lake, scratch, mart) = (self.lake.clone(), self.scratch.to_owned(), Arc::clone(&described[&name]));
             let (file, path) = (mart.files[place].clone(), local.clone());
             let making = tokio::spawn(async move { made(&lake, &scratch, file, &mart, &path).await });
             async move { Ok::<_, Error>((name, place, local, making.await.map_err(Error::bug)??)) }

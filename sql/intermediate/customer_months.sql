@@ -173,6 +173,7 @@ month as (
 
 ),
 
+-- Who was known, and who is new: each in order, so that the wide tables stream past.
 people as (
 
     select customer_id from before

@@ -315,6 +315,7 @@ select
     actions.best_weekday,
     actions.known_messages_7d as messages_7d,
     actions.suppressed_by
-from addressed as actions
-left join rules on rules.rule = actions.rule and rules.since = actions.since and rules.step = actions.step
+from rules
+inner join addressed as actions
+    on actions.rule = rules.rule and actions.since = rules.since and actions.step = rules.step
 order by actions.customer_id, actions.rule
